@@ -1,0 +1,201 @@
+package session
+
+import (
+	"encoding/json"
+
+	"github.com/agentkernel/agentkernel/fault"
+)
+
+// EventType names what happened.
+type EventType string
+
+const (
+	TurnAccepted    EventType = "turn.accepted"
+	SessionClaimed  EventType = "session.claimed"
+	SessionReleased EventType = "session.released"
+	StepStarted     EventType = "step.started"
+	StepCompleted   EventType = "step.completed"
+	StepInDoubt     EventType = "step.in_doubt"
+	StepResolved    EventType = "step.resolved"
+	TurnWaiting     EventType = "turn.waiting"
+	TurnSignaled    EventType = "turn.signaled"
+	StateSet        EventType = "state.set"
+	TurnCompleted   EventType = "turn.completed"
+	TurnFailed      EventType = "turn.failed"
+	TurnCancelled   EventType = "turn.cancelled"
+	SessionCleared  EventType = "session.cleared"
+	SessionErased   EventType = "session.erased"
+)
+
+// Millis is a time in milliseconds since 1970 UTC; 0 means none.
+type Millis int64
+
+// Event is one thing that happened. Type says which; exactly the payload that belongs to the type is set. Turn is set on
+// turn.* and step.* events except turn.accepted, whose turn is named by the event's own place; Step on step.* events.
+type Event struct {
+	Type EventType `json:"type"`
+	Turn Ref       `json:"turn,omitzero"`
+	Step string    `json:"step,omitempty"`
+
+	Accepted *Accepted   `json:"accepted,omitempty"`
+	Claim    *Claim      `json:"claim,omitempty"`
+	Release  *Release    `json:"release,omitempty"`
+	Start    *Start      `json:"start,omitempty"`
+	Result   *StepResult `json:"result,omitempty"`
+	Doubt    *Doubt      `json:"doubt,omitempty"`
+	Resolved *Resolution `json:"resolved,omitempty"`
+	Waiting  *Wait       `json:"waiting,omitempty"`
+	Signal   *Signal     `json:"signal,omitempty"`
+	Set      *Setting    `json:"set,omitempty"`
+	Reply    *Reply      `json:"reply,omitempty"`
+	Failure  *Failure    `json:"failure,omitempty"`
+}
+
+// Accepted is the request that a turn answers.
+type Accepted struct {
+	Agent    string          `json:"agent"`
+	Input    json.RawMessage `json:"input"`               // what the user said
+	Extra    json.RawMessage `json:"extra,omitempty"`     // further request fields, for hooks
+	Key      string          `json:"key,omitempty"`       // the client's idempotency key
+	Digest   string          `json:"digest,omitempty"`    // of the request, as far as it must be equal under one key
+	KeyUntil Millis          `json:"key_until,omitempty"` // how long the key is remembered
+	RetryOf  Ref             `json:"retry_of,omitzero"`   // the ended turn whose steps this one inherits
+}
+
+// Claim makes a replica the owner.
+type Claim struct {
+	Replica string `json:"replica"`
+	Epoch   uint64 `json:"epoch"`           // higher than every one before it in this life
+	From    string `json:"from,omitempty"`  // the owner it was taken from, empty when there was none
+	Cause   string `json:"cause,omitempty"` // why: "takeover", "resume"; empty for a new turn
+}
+
+// Release ends ownership at a step boundary.
+type Release struct {
+	Replica string `json:"replica"`
+	Cause   string `json:"cause"` // "drain"
+}
+
+// StepKind is what a step does.
+type StepKind string
+
+const (
+	ModelStep StepKind = "model"
+	ToolStep  StepKind = "tool"
+	UserStep  StepKind = "step"
+)
+
+// Effect is what may happen to a tool call after a crash.
+type Effect string
+
+const (
+	ReadOnly   Effect = "read_only"    // may be run again: it changes nothing
+	Idempotent Effect = "idempotent"   // may be run again with the same key: the tool makes it one effect
+	AtMostOnce Effect = "at_most_once" // is never run again unless it is known or declared to be safe
+)
+
+// Start is the intent to dispatch a tool call, journaled before it is dispatched.
+type Start struct {
+	Kind   StepKind        `json:"kind"`
+	Name   string          `json:"name"`
+	Args   json.RawMessage `json:"args,omitempty"`
+	Effect Effect          `json:"effect"`
+	Key    string          `json:"key"`   // the idempotency key the tool receives
+	Epoch  uint64          `json:"epoch"` // only this epoch may dispatch it
+}
+
+// StepResult is what a step came to: a value, or an error.
+type StepResult struct {
+	Kind     StepKind        `json:"kind"`
+	Name     string          `json:"name"`                // the model as configured, the tool, the user's name for it
+	Digest   string          `json:"digest,omitempty"`    // of what was asked
+	Value    json.RawMessage `json:"value,omitempty"`     // the answer, as its kind has it
+	Error    *Failure        `json:"error,omitempty"`     // the error, instead of a value
+	Attempts int             `json:"attempts,omitempty"`  // 1 unless tried again
+	Model    string          `json:"model,omitempty"`     // the model that answered
+	Input    int64           `json:"tokens_in,omitempty"` // tokens read
+	Output   int64           `json:"tokens_out,omitempty"`
+	TookMS   int64           `json:"took_ms,omitempty"` // how long the call took
+	Healed   bool            `json:"healed,omitempty"`  // the call never ran; the record only closes it
+	Diverged bool            `json:"diverged,omitempty"`
+}
+
+// Doubt says why a dispatched call's outcome is not known.
+type Doubt struct {
+	Why string `json:"why"`
+}
+
+// Outcome is what was found out about a call in doubt.
+type Outcome string
+
+const (
+	Happened     Outcome = "happened"      // it had its effect; Value is its result
+	DidNotHappen Outcome = "not_happened"  // it had none and will have none
+	RunAgain     Outcome = "run_again"     // it may be dispatched again
+	StaysUnknown Outcome = "stays_unknown" // nobody can tell; the model is told so
+)
+
+// Resolution ends a doubt.
+type Resolution struct {
+	Outcome Outcome         `json:"outcome"`
+	By      string          `json:"by"`              // "reconcile", "policy", or who said so
+	Value   json.RawMessage `json:"value,omitempty"` // the step's value, unless it is run again
+	Note    string          `json:"note,omitempty"`
+}
+
+// WaitReason says what a waiting turn waits for.
+type WaitReason string
+
+const (
+	WaitApproval    WaitReason = "approval"
+	WaitInDoubt     WaitReason = "in_doubt"
+	WaitTimer       WaitReason = "timer"
+	WaitProvider    WaitReason = "provider"
+	WaitQuarantined WaitReason = "quarantined"
+)
+
+// Wait is a turn's rest until a signal or a time.
+type Wait struct {
+	Reason WaitReason `json:"reason"`
+	Step   string     `json:"step,omitempty"`   // the step that it is about
+	Until  Millis     `json:"until,omitempty"`  // when it ends by itself
+	Detail string     `json:"detail,omitempty"` // for a person
+}
+
+// SignalKind is what someone outside tells a turn.
+type SignalKind string
+
+const (
+	SignalCancel  SignalKind = "cancel"
+	SignalResolve SignalKind = "resolve"
+	SignalRelease SignalKind = "release"
+	SignalDiscard SignalKind = "discard"
+	SignalExpire  SignalKind = "expire" // the wait reached its end
+)
+
+// Signal is a word from outside to a turn.
+type Signal struct {
+	Kind SignalKind `json:"kind"`
+	By   string     `json:"by,omitempty"`
+	Note string     `json:"note,omitempty"`
+}
+
+// Setting is one change of the session's key-value state; a null value removes the name.
+type Setting struct {
+	Name  string          `json:"name"`
+	Value json.RawMessage `json:"value"`
+}
+
+// Reply is a turn's answer.
+type Reply struct {
+	Text  string          `json:"text"`
+	Value json.RawMessage `json:"value,omitempty"` // structured output
+}
+
+// Failure is why a step or a turn failed; its texts are safe to show.
+type Failure struct {
+	Kind    fault.Kind `json:"kind"`
+	Message string     `json:"message"`
+	Step    string     `json:"step,omitempty"`
+	AfterMS int64      `json:"after_ms,omitempty"` // the hint when to try again, in milliseconds
+}
