@@ -37,7 +37,7 @@ type Event struct {
 	Turn Ref       `json:"turn,omitzero"`
 	Step string    `json:"step,omitempty"`
 
-	Accepted *Accepted   `json:"accepted,omitempty"`
+	Accepted *Request    `json:"accepted,omitempty"`
 	Claim    *Claim      `json:"claim,omitempty"`
 	Release  *Release    `json:"release,omitempty"`
 	Start    *Start      `json:"start,omitempty"`
@@ -51,8 +51,8 @@ type Event struct {
 	Failure  *Failure    `json:"failure,omitempty"`
 }
 
-// Accepted is the request that a turn answers.
-type Accepted struct {
+// Request is the request that a turn answers.
+type Request struct {
 	Agent    string          `json:"agent"`
 	Input    json.RawMessage `json:"input"`               // what the user said
 	Extra    json.RawMessage `json:"extra,omitempty"`     // further request fields, for hooks

@@ -36,17 +36,17 @@ type Batch struct {
 	Events []Event `json:"events"`
 }
 
-// NewRecord makes the record that follows position at.
-func NewRecord(at Position, writer string, epoch uint64, now Millis, events []Event) (Record, error) {
+// NewRecord makes the record that follows position at, and returns its content beside it.
+func NewRecord(at Position, writer string, epoch uint64, now Millis, events []Event) (Record, Batch, error) {
 	b := Batch{V: Format, Life: at.Life, Seq: at.Len + 1, Prev: at.LastID, Nonce: nonce(), Writer: writer, Epoch: epoch, At: now, Events: events}
 	if at.Len == 0 {
 		b.Life++
 	}
 	data, err := json.Marshal(b)
 	if err != nil {
-		return Record{}, fault.New(fault.Internal, "session.NewRecord", "encode: %w", err)
+		return Record{}, Batch{}, fault.New(fault.Internal, "session.NewRecord", "encode: %w", err)
 	}
-	return Record{Life: b.Life, Seq: b.Seq, ID: hash(data), Data: data}, nil
+	return Record{Life: b.Life, Seq: b.Seq, ID: hash(data), Data: data}, b, nil
 }
 
 func nonce() string {

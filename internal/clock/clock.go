@@ -1,0 +1,11 @@
+// Package clock tells time for leases: only durations matter, the wall clock may jump.
+package clock
+
+import "time"
+
+var start = time.Now()
+
+func monotonic() time.Duration { return time.Since(start) }
+
+// Monotonic is a clock that testing/synctest controls; see [Boot] for the one that production uses.
+func Monotonic() time.Duration { return monotonic() }

@@ -1,0 +1,300 @@
+package session
+
+import (
+	"encoding/json"
+
+	"github.com/agentkernel/agentkernel/fault"
+)
+
+// Apply folds the next record into s. An error means that the journal is corrupt or newer than this release; s is then
+// not to be used any more.
+func (s *Session) Apply(rec Record) error {
+	b, err := rec.Decode()
+	if err != nil {
+		return err
+	}
+	return s.ApplyBatch(rec, b)
+}
+
+// ApplyBatch is [Session.Apply] for the writer of the record, who has its content at hand.
+func (s *Session) ApplyBatch(rec Record, b Batch) error {
+	first := s.At.Len == 0
+	if rec.Seq != s.At.Len+1 || b.Prev != s.At.LastID || !first && rec.Life != s.At.Life {
+		return s.corrupt(rec, "does not follow record %d.%d", s.At.Life, s.At.Len)
+	}
+	if first {
+		s.Created = b.At
+	}
+	s.account(b)
+	s.Updated = b.At
+	for i, e := range b.Events {
+		if err := s.event(rec, b, i, e); err != nil {
+			return err
+		}
+	}
+	s.At = rec.Position()
+	return s.settle(rec, b)
+}
+
+func (s *Session) corrupt(rec Record, format string, args ...any) error {
+	e := fault.New(fault.Corrupt, "session.Apply", format, args...)
+	e.Msg = "journal of session " + s.Key.ID + ": record " + Ref{Seq: rec.Seq}.String() + " " + e.Msg
+	return e
+}
+
+// account adds the time since the last record to the running turn, unless the owner changed: nobody ran it in between.
+func (s *Session) account(b Batch) {
+	t := s.Current()
+	if t == nil || t.State != Running || s.Owner == "" || b.At <= s.Updated {
+		return
+	}
+	for _, e := range b.Events {
+		if e.Type == SessionClaimed {
+			return
+		}
+	}
+	t.Ran += b.At - s.Updated
+}
+
+// settle does what holds at the end of every record: a session with nothing to run has no owner, and the first turn of
+// an owned session runs.
+func (s *Session) settle(rec Record, b Batch) error {
+	if !s.Runnable() {
+		s.Owner = ""
+	}
+	t := s.Current()
+	if s.Owner == "" || t.State != Accepted {
+		return nil
+	}
+	t.StartedAt = b.At
+	return s.move(rec, t, onClaim)
+}
+
+func (s *Session) move(rec Record, t *Turn, on Trigger) error {
+	to, ok := t.State.next(on)
+	if !ok {
+		return s.corrupt(rec, "has %s for turn %s, which is %s", on, t.Ref, t.State)
+	}
+	t.State = to
+	return nil
+}
+
+func (s *Session) event(rec Record, b Batch, index int, e Event) error {
+	switch e.Type {
+	case TurnAccepted:
+		return s.accept(rec, b, index, e.Accepted)
+	case SessionClaimed:
+		return s.claim(rec, b, e.Claim)
+	case SessionReleased:
+		s.Owner = ""
+		return nil
+	case StateSet:
+		return s.set(rec, e.Set)
+	case SessionCleared:
+		if len(s.Open) > 0 {
+			return s.corrupt(rec, "clears a session that is at work")
+		}
+		s.Turns, s.State, s.byRef = nil, nil, nil
+		return nil
+	case SessionErased:
+		s.Erased, s.Owner = true, ""
+		s.Turns, s.Open, s.State, s.byRef = nil, nil, nil, nil
+		return nil
+	}
+	t := s.Turn(e.Turn)
+	if t == nil {
+		return s.corrupt(rec, "has %q for turn %s, which is not in it", e.Type, e.Turn)
+	}
+	switch e.Type {
+	case StepStarted, StepCompleted, StepInDoubt, StepResolved:
+		return s.stepEvent(rec, t, e)
+	case TurnWaiting, TurnSignaled:
+		return s.turnEvent(rec, t, e)
+	case TurnCompleted, TurnFailed, TurnCancelled:
+		return s.end(rec, b, t, e)
+	}
+	return s.corrupt(rec, "has an event of type %q, which is not known", e.Type)
+}
+
+func (s *Session) accept(rec Record, b Batch, index int, a *Request) error {
+	if a == nil {
+		return s.corrupt(rec, "accepts nothing")
+	}
+	ref := Ref{Seq: rec.Seq, Index: index}
+	t := &Turn{ID: MakeTurnID(s.Key.ID, rec, index), Ref: ref, Root: ref, Request: *a, AcceptedAt: b.At}
+	if err := s.move(rec, t, onAccept); err != nil {
+		return err
+	}
+	if !a.RetryOf.IsZero() {
+		from := s.Turn(a.RetryOf)
+		if from == nil || !from.State.Ended() {
+			return s.corrupt(rec, "retries turn %s, which has not ended", a.RetryOf)
+		}
+		t.inherit(from)
+		if !s.preview {
+			from.Retried = true
+		}
+	}
+	s.Open = append(s.Open, t)
+	if s.preview {
+		return nil
+	}
+	s.remember(a, ref, b.At)
+	if s.byRef == nil {
+		s.byRef = map[Ref]*Turn{}
+	}
+	s.byRef[ref] = t
+	s.Turns = append(s.Turns, t)
+	return nil
+}
+
+// remember keeps the turn's key, and forgets keys whose time has passed; the time is the record's, so that every reader
+// forgets alike.
+func (s *Session) remember(a *Request, ref Ref, now Millis) {
+	for len(s.fifo) > 0 {
+		u := s.keys[s.fifo[0]]
+		if u.Until > now {
+			break
+		}
+		if u.Key == s.fifo[0] {
+			delete(s.keys, s.fifo[0])
+		}
+		s.fifo = s.fifo[1:]
+	}
+	if a.Key == "" {
+		return
+	}
+	if s.keys == nil {
+		s.keys = map[string]KeyUse{}
+	}
+	s.keys[a.Key] = KeyUse{Key: a.Key, Turn: ref, Digest: a.Digest, Until: a.KeyUntil}
+	s.fifo = append(s.fifo, a.Key)
+}
+
+func (s *Session) claim(rec Record, b Batch, c *Claim) error {
+	if c == nil || c.Epoch <= s.Epoch || c.Replica == "" {
+		return s.corrupt(rec, "claims without a higher epoch than %d", s.Epoch)
+	}
+	t := s.Current()
+	if t != nil && t.State == Running {
+		if err := s.move(rec, t, onClaim); err != nil {
+			return err
+		}
+		if s.Owner != "" {
+			t.Recoveries++
+		}
+	}
+	s.Owner, s.Epoch, s.OwnedAt = c.Replica, c.Epoch, b.At
+	return nil
+}
+
+func (s *Session) set(rec Record, set *Setting) error {
+	if set == nil || set.Name == "" {
+		return s.corrupt(rec, "sets nothing")
+	}
+	if s.preview {
+		return nil
+	}
+	if s.State == nil {
+		s.State = map[string]json.RawMessage{}
+	}
+	if len(set.Value) == 0 || string(set.Value) == "null" {
+		delete(s.State, set.Name)
+	} else {
+		s.State[set.Name] = set.Value
+	}
+	return nil
+}
+
+func (s *Session) stepEvent(rec Record, t *Turn, e Event) error {
+	on := onStep
+	if e.Type == StepResolved {
+		on = onResolve
+	}
+	if err := s.move(rec, t, on); err != nil {
+		return err
+	}
+	st := t.step(e.Step)
+	was := st.State
+	switch {
+	case e.Step == "" || was == StepDone:
+		return s.corrupt(rec, "has %s for step %q of turn %s, which is %s", e.Type, e.Step, t.Ref, was)
+	case e.Type == StepStarted && e.Start != nil && was != StepUnclear:
+		st.State, st.Start, st.Doubt = StepBegun, e.Start, nil
+	case e.Type == StepCompleted && e.Result != nil:
+		st.State, st.Result = StepDone, e.Result
+		t.Recoveries = 0
+		t.Input += e.Result.Input
+		t.Output += e.Result.Output
+	case e.Type == StepInDoubt && e.Doubt != nil && was == StepBegun:
+		st.State, st.Doubt = StepUnclear, e.Doubt
+	case e.Type == StepResolved && e.Resolved != nil && was == StepUnclear:
+		s.resolve(t, st, e.Resolved)
+	default:
+		return s.corrupt(rec, "has %s for step %s of turn %s, which is %s", e.Type, e.Step, t.Ref, was)
+	}
+	return nil
+}
+
+func (s *Session) resolve(t *Turn, st *Step, r *Resolution) {
+	st.Solved = r
+	if r.Outcome == RunAgain {
+		st.State = StepOpen
+	} else {
+		st.State = StepDone
+		st.Result = &StepResult{Kind: ToolStep, Name: st.Start.Name, Value: r.Value}
+	}
+	t.Recoveries = 0
+	t.Wait = nil
+}
+
+func (s *Session) turnEvent(rec Record, t *Turn, e Event) error {
+	switch {
+	case e.Type == TurnWaiting && e.Waiting != nil:
+		t.Wait = e.Waiting
+		return s.move(rec, t, onWait)
+	case e.Type == TurnSignaled && e.Signal != nil:
+		switch e.Signal.Kind {
+		case SignalRelease:
+			t.Wait, t.Recoveries = nil, 0
+			return s.move(rec, t, onResume)
+		case SignalCancel:
+			t.Cancel = e.Signal
+		}
+		return s.move(rec, t, onSignal)
+	}
+	return s.corrupt(rec, "has an empty %s", e.Type)
+}
+
+func (s *Session) end(rec Record, b Batch, t *Turn, e Event) error {
+	if e.Type == TurnCompleted && e.Reply == nil || e.Type == TurnFailed && e.Failure == nil {
+		return s.corrupt(rec, "has an empty %s", e.Type)
+	}
+	if err := s.move(rec, t, Trigger(e.Type)); err != nil {
+		return err
+	}
+	t.Reply, t.Failure, t.Wait = e.Reply, e.Failure, nil
+	t.EndedAt, t.EndSeq = b.At, rec.Seq
+	for i, o := range s.Open {
+		if o == t {
+			s.Open = append(s.Open[:i:i], s.Open[i+1:]...)
+			break
+		}
+	}
+	return nil
+}
+
+// Preview tells what the head's attention will be once the record is appended, without changing s. An error means that
+// the record must not be written: no reader could fold it.
+func (s *Session) Preview(rec Record, b Batch, ttl Millis) (Attention, error) {
+	c := *s
+	c.preview = true
+	c.Open = make([]*Turn, len(s.Open), len(s.Open)+len(b.Events))
+	for i, t := range s.Open {
+		c.Open[i] = t.clone()
+	}
+	if err := c.ApplyBatch(rec, b); err != nil {
+		return Attention{}, err
+	}
+	return c.Attention(ttl), nil
+}
