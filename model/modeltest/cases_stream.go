@@ -1,0 +1,160 @@
+package modeltest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/agentkernel/agentkernel/fault"
+	"github.com/agentkernel/agentkernel/model/scripted"
+)
+
+const streamText = "one two three four five six"
+
+// The chunks of streamText: the role, six words, the finish reason, usage.
+const (
+	finishChunk = 7
+	usageChunk  = 8
+)
+
+// streamCases are responses that begin well.
+func streamCases() []*testCase {
+	var cases []*testCase
+	add := func(name string, step Step, kind fault.Kind, verify func(*probe, *outcome)) {
+		cases = append(cases, &testCase{name: name, replies: say(streamText), step: step, kind: kind, verify: verify})
+	}
+	whole := func(p *probe, o *outcome) {
+		p.expect(o.text() == streamText, "the answer is %q, want %q", o.text(), streamText)
+	}
+	for _, n := range []int{0, 1, finishChunk / 2, finishChunk} {
+		add(fmt.Sprintf("cut after %d chunks", n), Step{CutAfter: new(n)}, fault.Truncated, prefix)
+		add(fmt.Sprintf("ended after %d chunks", n), Step{EndAfter: new(n)}, fault.Truncated, prefix)
+	}
+	add("ended without a finish reason but with DONE", Step{Finish: "", ErrorAt: nil, EndAfter: new(finishChunk)},
+		fault.Truncated, prefix)
+	add("DONE is missing", Step{NoDone: true}, "", whole)
+	add("ended after the finish reason", Step{EndAfter: new(usageChunk)}, "", whole)
+	add("cut after the finish reason", Step{CutAfter: new(usageChunk)}, "", whole)
+	for _, n := range []int{0, 3, finishChunk, usageChunk} {
+		add(fmt.Sprintf("a malformed chunk at %d is skipped", n), Step{MalformedAt: new(n)}, "", whole)
+	}
+	add("a malformed chunk and then the end", Step{MalformedAt: new(2), EndAfter: new(4)}, fault.Truncated, prefix)
+	add("an empty answer", Step{Empty: true}, fault.Truncated, nil)
+	add("an unfinished tool call", Step{UnfinishedCall: true}, fault.Truncated, nil)
+	add("a content filter", Step{Finish: "content_filter"}, fault.Refused, nil)
+	cases = append(cases, &testCase{
+		name: "an unfinished call among others", kind: fault.Truncated, req: withTools(question("go")),
+		step: Step{UnfinishedCall: true}, replies: calling("",
+			scripted.Call{Tool: "now"}, scripted.Call{Tool: "look", Args: map[string]any{"at": "somewhere"}}),
+	})
+	for _, e := range []struct {
+		err  WireError
+		want fault.Kind
+	}{
+		{WireError{Code: "rate_limit_exceeded", Message: "slower"}, fault.Throttled},
+		{WireError{Code: "insufficient_quota", Message: "no money"}, fault.Quota},
+		{WireError{Code: "server_is_overloaded", Message: "busy"}, fault.Overloaded},
+		{WireError{Type: "server_error", Message: "The server had an error"}, fault.Transient},
+		{WireError{Code: "context_length_exceeded", Message: "too long"}, fault.ContextOverflow},
+		{WireError{Code: "content_filter", Message: "no"}, fault.Refused},
+		{WireError{Type: "invalid_request_error", Message: "no"}, fault.Invalid},
+	} {
+		for _, n := range []int{0, 3, usageChunk} {
+			add(fmt.Sprintf("an error in the stream at %d: %s%s", n, e.err.Code, e.err.Type),
+				Step{Error: &e.err, ErrorAt: new(n)}, e.want, prefix)
+		}
+	}
+	return append(cases, cancelCases()...)
+}
+
+// prefix checks that a failed stream emitted nothing that the whole answer does not begin with.
+func prefix(p *probe, o *outcome) {
+	got := strings.Join(o.pieces, "")
+	p.expect(strings.HasPrefix(streamText, got), "the stream showed %q, want the beginning of %q", got, streamText)
+}
+
+// cancelCases are calls that would never end by themselves.
+func cancelCases() []*testCase {
+	hour := scripted.Duration(time.Hour)
+	var cases []*testCase
+	for name, step := range map[string]Step{
+		"before the headers":  {Delay: hour},
+		"before any chunk":    {StallAfter: new(0)},
+		"in the text":         {StallAfter: new(3)},
+		"before the finish":   {StallAfter: new(finishChunk)},
+		"in a very slow pace": {Pace: hour},
+	} {
+		for _, deadline := range []bool{false, true} {
+			how := "cancel "
+			if deadline {
+				how = "deadline "
+			}
+			cases = append(cases, &testCase{name: how + name, replies: say(streamText), step: step, check: func(p *probe) {
+				cancelled(p, deadline)
+			}})
+		}
+	}
+	return append(cases, &testCase{name: "cancelled before the call", check: func(p *probe) {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		if o := p.generate(ctx, question("x")); o != nil {
+			p.expectKind(o, fault.Cancelled)
+			p.expect(p.server.Count() == 0, "the server got %d requests", p.server.Count())
+		}
+	}})
+}
+
+var errStop = errors.New("the test stopped it")
+
+// cancelled ends a call's context while the server waits, and wants the call to end.
+func cancelled(p *probe, deadline bool) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	if deadline {
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeout(ctx, 100*time.Millisecond)
+		defer stop()
+	}
+	call := p.start(ctx, question("x"), nil)
+	select {
+	case <-p.stalled:
+	case <-call.done: // a deadline may be earlier
+	case <-time.After(patience):
+		p.expect(false, "the request did not reach the server")
+	}
+	if !deadline {
+		cancel(errStop)
+	}
+	start := time.Now()
+	select {
+	case <-call.done:
+	case <-time.After(patience):
+		p.expect(false, "Generate did not return within %s after its context had ended", patience)
+		return
+	}
+	p.expect(time.Since(start) < time.Second, "Generate took %s to return after its context had ended", time.Since(start))
+	o := p.finish(call)
+	p.expectKind(o, fault.Cancelled)
+	prefix(p, o)
+	p.expect(p.server.Count() <= 1, "the server got %d requests for one call of Generate", p.server.Count())
+	p.serverLetGo()
+}
+
+// serverLetGo checks that the server's side of a cancelled call ends, that is, that the connection was given up.
+func (p *probe) serverLetGo() {
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	for p.server.Active() > 0 {
+		select {
+		case <-deadline.C:
+			p.expect(false, "the connection of a cancelled call is still open after %s", patience)
+			return
+		case <-again.C:
+		}
+	}
+	p.expect(true, "")
+}

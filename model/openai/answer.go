@@ -1,0 +1,116 @@
+package openai
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/agentkernel/agentkernel/fault"
+	"github.com/agentkernel/agentkernel/model"
+)
+
+// finishes says what a finish reason means; the first five are the format's own, the others are what compatible servers
+// say instead. A reason that is not here fails as unknown, since nobody can tell whether such an answer is whole.
+var finishes = map[string]struct {
+	finish model.Finish
+	kind   fault.Kind // if not empty the answer is a failure
+}{
+	"stop":           {finish: model.FinishStop},
+	"tool_calls":     {finish: model.FinishCalls},
+	"length":         {finish: model.FinishLength},
+	"content_filter": {kind: fault.Refused},
+	"function_call":  {finish: model.FinishCalls},
+
+	"eos":                          {finish: model.FinishStop},
+	"eos_token":                    {finish: model.FinishStop},
+	"stop_sequence":                {finish: model.FinishStop},
+	"end_turn":                     {finish: model.FinishStop},
+	"complete":                     {finish: model.FinishStop},
+	"tool_use":                     {finish: model.FinishCalls},
+	"max_tokens":                   {finish: model.FinishLength},
+	"safety":                       {kind: fault.Refused},
+	"recitation":                   {kind: fault.Refused},
+	"refusal":                      {kind: fault.Refused},
+	"abort":                        {kind: fault.Truncated},
+	"error":                        {kind: fault.Transient},
+	"insufficient_system_resource": {kind: fault.Overloaded},
+	"malformed_function_call":      {kind: fault.Malformed},
+}
+
+// answer checks what was put together. Its error is a *problem with a kind.
+func (a *assembly) answer() (*model.Answer, error) {
+	end, known := finishes[strings.ToLower(a.finish)]
+	switch {
+	case !known:
+		return nil, &problem{kind: fault.Unknown, msg: fmt.Sprintf("the finish reason %q is not known", a.finish)}
+	case end.kind != "":
+		return nil, &problem{kind: end.kind, msg: fmt.Sprintf("the answer ended with %q", a.finish)}
+	case a.refusal.Len() > 0:
+		return nil, &problem{kind: fault.Refused, msg: "the model declined: " + a.refusal.String()}
+	}
+	answer := &model.Answer{
+		Message: model.Message{Role: model.Assistant}, Finish: end.finish, Usage: a.usage, Model: a.model,
+	}
+	if a.text.Len() > 0 {
+		answer.Message.Parts = append(answer.Message.Parts, model.Part{Text: a.text.String()})
+	}
+	for i, c := range a.calls {
+		call, err := c.finish(i)
+		if err != nil {
+			return nil, err
+		}
+		answer.Message.Parts = append(answer.Message.Parts, model.Part{Call: call})
+	}
+	switch {
+	case len(a.calls) > 0 && end.finish == model.FinishStop: // some servers say stop where they mean calls
+		answer.Finish = model.FinishCalls
+	case len(a.calls) == 0 && end.finish == model.FinishCalls:
+		return nil, truncated("the answer ended for tool calls, but none came")
+	case len(a.calls) == 0 && strings.TrimSpace(a.text.String()) == "" && end.finish == model.FinishLength:
+		return nil, truncated("the bound on the answer was used up before it said anything")
+	case len(a.calls) == 0 && strings.TrimSpace(a.text.String()) == "":
+		return nil, truncated("the answer is empty")
+	}
+	return answer, nil
+}
+
+// finish checks a call, number i of its answer.
+func (c *partialCall) finish(i int) (*model.Call, error) {
+	args := bytes.TrimSpace(c.args)
+	if len(args) == 0 || string(args) == "null" { // how some servers write "no arguments"
+		args = []byte("{}")
+	}
+	var object map[string]json.RawMessage
+	switch {
+	case c.name == "":
+		return nil, truncated(fmt.Sprintf("tool call %d has no name", i+1))
+	case json.Unmarshal(args, &object) != nil || object == nil:
+		return nil, truncated(fmt.Sprintf("the arguments of tool call %d (%s) are not a JSON object", i+1, c.name))
+	}
+	id := c.id
+	if id == "" {
+		id = fmt.Sprintf("call_%d", i)
+	}
+	return &model.Call{ID: id, Name: c.name, Args: args}, nil
+}
+
+// checkPrompt compares what the server says it read with what was sent. No tokenizer in use makes fewer tokens than
+// half the words, so a smaller count means that the server cut the prompt.
+func checkPrompt(req *model.Request, u model.Usage) error {
+	words := len(strings.Fields(req.Instructions))
+	for _, m := range req.Messages {
+		for _, p := range m.Parts {
+			words += len(strings.Fields(p.Text))
+			if p.Result != nil {
+				words += len(strings.Fields(p.Result.Content))
+			}
+		}
+	}
+	if u.Input > 0 && u.Input < int64(words/2) {
+		return truncated(fmt.Sprintf("the server read %d tokens of a prompt of %d words: it cut the prompt", u.Input, words))
+	}
+	return nil
+}
+
+func truncated(msg string) error { return &problem{kind: fault.Truncated, msg: msg} }

@@ -1,0 +1,190 @@
+package openai
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/openai/openai-go/v3"
+	"github.com/openai/openai-go/v3/option"
+
+	"github.com/agentkernel/agentkernel/fault"
+	"github.com/agentkernel/agentkernel/model"
+)
+
+const defaultBaseURL = "https://api.openai.com/v1/"
+
+// Config of a Provider. The zero value talks to OpenAI with the key in OPENAI_API_KEY.
+type Config struct {
+	// APIKey is the credential. Empty: OPENAI_API_KEY, except for a compatible server, which then gets none.
+	APIKey string
+	// KeyFunc, if not nil, is asked for the credential before every call, so that a key can be replaced while running.
+	// It must be quick and safe for concurrent use. It replaces APIKey.
+	KeyFunc func() string
+	// BaseURL is the address up to and including the version, as in https://api.openai.com/v1. Empty: OPENAI_BASE_URL,
+	// or OpenAI. A compatible server needs it to be set.
+	BaseURL string
+	// HTTPClient, if not nil, is used for all requests. It should set no time-out: the caller's context is the clock,
+	// and a time-out of the client would also end long answers.
+	HTTPClient *http.Client
+	// Compatible says that this is not OpenAI itself but a server that speaks its format. Nothing is then read from
+	// the environment, a key is not required, and the bound on the answer is sent under its older name.
+	Compatible bool
+	// Headers are added to every request. Their values are treated as secrets.
+	Headers map[string]string
+	// DetectCutPrompt makes an answer fail as truncated if the server counts less than half as many prompt tokens as
+	// the prompt has words: some servers cut a prompt that is too long without saying so. Leave it off for a server
+	// that does not count cached tokens.
+	DetectCutPrompt bool
+}
+
+// Provider calls the models of one server. It is safe for concurrent use.
+type Provider struct {
+	service    openai.ChatCompletionService
+	client     *http.Client
+	key        func() string
+	secrets    []string
+	compatible bool
+	detectCut  bool
+}
+
+var _ model.Provider = (*Provider)(nil)
+
+// New checks cfg and makes a provider; it does not talk to the server. The error is of kind fault.Config and names
+// everything that is wrong.
+func New(cfg Config) (*Provider, error) {
+	base, key := cfg.BaseURL, strings.TrimSpace(cfg.APIKey) // a key that was read from a file ends in a newline
+	if !cfg.Compatible {
+		if base == "" {
+			base = os.Getenv("OPENAI_BASE_URL")
+		}
+		if base == "" {
+			base = defaultBaseURL
+		}
+		if key == "" && cfg.KeyFunc == nil {
+			key = strings.TrimSpace(os.Getenv("OPENAI_API_KEY"))
+		}
+	}
+	var errs []error
+	if key == "" && cfg.KeyFunc == nil && !cfg.Compatible {
+		errs = append(errs, errors.New("no API key: set OPENAI_API_KEY or the provider's api_key"))
+	}
+	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		errs = append(errs, errors.New("the API key contains a space or a character that a header cannot carry"))
+	}
+	// The text of the parser's error contains the address, and that may contain a password.
+	if u, err := url.Parse(base); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		errs = append(errs, errors.New("the base URL must be a full http or https address, such as "+defaultBaseURL))
+	}
+	if len(errs) > 0 {
+		return nil, fault.New(fault.Config, "openai.New", "%w", errors.Join(errs...))
+	}
+	p := &Provider{client: cfg.HTTPClient, key: cfg.KeyFunc, compatible: cfg.Compatible, detectCut: cfg.DetectCutPrompt}
+	if p.key == nil {
+		p.key = func() string { return key }
+	}
+	if p.client == nil {
+		p.client = newClient()
+	}
+	opts := []option.RequestOption{
+		option.WithBaseURL(base),
+		option.WithHTTPClient(p.client),
+		option.WithMaxRetries(0), // retries are decided in one place, above the provider
+	}
+	for name, value := range cfg.Headers {
+		opts = append(opts, option.WithHeader(name, value))
+		p.secrets = append(p.secrets, value)
+	}
+	// The service, unlike the SDK's client, reads nothing from the environment.
+	p.service = openai.NewChatCompletionService(opts...)
+	return p, nil
+}
+
+// newClient differs from http.DefaultClient in keeping as many idle connections as an agent's parallel calls need.
+func newClient() *http.Client {
+	t, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		return &http.Client{}
+	}
+	t = t.Clone()
+	t.MaxIdleConns, t.MaxIdleConnsPerHost = 256, 256
+	return &http.Client{Transport: t}
+}
+
+// Close closes idle connections. Calls that are running go on; later ones open new connections.
+func (p *Provider) Close() error {
+	p.client.CloseIdleConnections()
+	return nil
+}
+
+// Generate implements model.Provider. If ctx ends after the finish reason was seen, the answer is returned: it is
+// complete and paid for.
+func (p *Provider) Generate(ctx context.Context, req *model.Request, emit func(model.Chunk)) (*model.Answer, error) {
+	key := strings.TrimSpace(p.key())
+	scrub := newScrubber(append([]string{key}, p.secrets...)...)
+	if ctx.Err() != nil {
+		return nil, cancelled(ctx)
+	}
+	params, err := p.params(req)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, op, "%s", scrub.clean(err.Error()))
+	}
+	res, err := p.send(ctx, params, key)
+	if err != nil {
+		return nil, transportFault(ctx, err, scrub)
+	}
+	defer func() { _ = res.Body.Close() }() // what is left of it does not matter
+	if res.StatusCode != http.StatusOK {
+		return nil, refusal(ctx, res, scrub)
+	}
+	a := &assembly{model: req.Model}
+	if err := a.read(ctx, res, emit); err != nil {
+		return nil, a.failure(ctx, res, err, scrub)
+	}
+	answer, err := a.answer()
+	if err == nil && p.detectCut {
+		err = checkPrompt(req, answer.Usage)
+	}
+	if err != nil {
+		return nil, a.failure(ctx, res, err, scrub)
+	}
+	return answer, nil
+}
+
+// send makes the one request. The response may have any status; its body is the caller's to close.
+func (p *Provider) send(ctx context.Context, params openai.ChatCompletionNewParams, key string) (*http.Response, error) {
+	var raw, ignored *http.Response
+	// The SDK reads the body of a refusal without bound and keeps only parts of it. So the response is taken here,
+	// where it comes in, and the SDK is given one with nothing in it.
+	capture := func(req *http.Request, next option.MiddlewareNext) (*http.Response, error) {
+		res, err := next(req)
+		if err != nil || res == nil {
+			return res, err
+		}
+		raw = res
+		c := *res
+		c.StatusCode, c.Body = http.StatusOK, io.NopCloser(strings.NewReader(""))
+		return &c, nil
+	}
+	_, err := p.service.New(ctx, params,
+		option.WithAPIKey(key),
+		option.WithMiddleware(capture),
+		option.WithJSONSet("stream", true),
+		option.WithResponseBodyInto(&ignored),
+	)
+	if err != nil {
+		if raw != nil {
+			_ = raw.Body.Close()
+		}
+		return nil, err
+	}
+	if raw == nil {
+		return nil, fmt.Errorf("the SDK returned no response")
+	}
+	return raw, nil
+}
