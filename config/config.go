@@ -174,5 +174,5 @@ type Agent struct {
 type Limits struct {
 	Steps     int           `yaml:"steps" default:"24" min:"1" max:"10000" doc:"Model calls and tool calls."`
 	Wall      time.Duration `yaml:"wall" default:"10m" min:"1ms" max:"87600h" doc:"Running time; waiting does not count."`
-	MaxTokens int64         `yaml:"max_tokens" default:"0" min:"0" doc:"Tokens in and out of the model; 0 means no bound."`
+	MaxTokens int64         `yaml:"max_tokens" default:"0" min:"0" max:"1000000000000" doc:"Tokens in and out of the model; 0 means no bound."`
 }

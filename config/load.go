@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -82,6 +83,7 @@ func (l *loader) finish() (*Config, error) {
 	}
 	for i := range all {
 		p := &all[i]
+		p.Try = cmp.Or(p.Try, "remove it, or write it as ak config schema describes it")
 		p.Where, p.Key, p.What = l.vault.scrub(p.Where), l.vault.scrub(p.Key), l.vault.scrub(p.What)
 		p.Why, p.Try = l.vault.scrub(p.Why), l.vault.scrub(p.Try)
 	}

@@ -3,14 +3,13 @@ package config
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"net"
 	"net/netip"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-
-	"maps"
-	"net"
 
 	"github.com/agentkernel/agentkernel/internal/schema"
 )
@@ -105,7 +104,7 @@ func (c *checker) tools() {
 		}
 		if t.Effect != AtMostOnce && slices.Contains([]string{ReadOnly, Idempotent}, t.Effect) {
 			for _, key := range []string{"reconcile", "refuses", "on_doubt"} {
-				if c.cfg.isSet(at + "." + key) {
+				if c.cfg.isSet(at+"."+key) && (key != "on_doubt" || t.OnDoubt != Ask) { // a print shows the default
 					c.report(at+"."+key, "has no effect", "a "+t.Effect+" call is simply repeated and never in doubt",
 						"remove it, or effect: at_most_once")
 				}

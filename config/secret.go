@@ -67,9 +67,10 @@ func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // URL is the text of a URL, perhaps with {placeholders}. It prints without its password and without query values whose
 // names sound secret. The zero value is no URL.
-type URL struct{ at *urlText }
-
-type urlText struct{ full, shown string }
+type URL struct {
+	full  *string // behind a pointer for the same reason as a Secret's text
+	shown string
+}
 
 // NewURL wraps the text of a URL. The text need not be valid.
 func NewURL(text string) URL { return newURL(text, text) }
@@ -79,27 +80,22 @@ func newURL(full, written string) URL {
 	if full == "" {
 		return URL{}
 	}
-	return URL{&urlText{full: full, shown: maskURL(written)}}
+	return URL{full: &full, shown: maskURL(written)}
 }
 
 // Reveal is the whole text.
 func (u URL) Reveal() string {
-	if u.at == nil {
+	if u.full == nil {
 		return ""
 	}
-	return u.at.full
+	return *u.full
 }
 
 // IsZero reports whether there is no URL.
-func (u URL) IsZero() bool { return u.at == nil }
+func (u URL) IsZero() bool { return u.full == nil }
 
 // String is the URL with its secret parts masked.
-func (u URL) String() string {
-	if u.at == nil {
-		return ""
-	}
-	return u.at.shown
-}
+func (u URL) String() string { return u.shown }
 
 // GoString is the URL with its secret parts masked.
 func (u URL) GoString() string { return "config.URL(" + u.String() + ")" }
