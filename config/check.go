@@ -80,7 +80,7 @@ func (c *checker) scalar(v reflect.Value, f field, path string) {
 	case f.enum != nil:
 		c.choice(v.String(), f, path)
 	case f.pattern != nil && !f.pattern.MatchString(v.String()):
-		c.report(path, fmt.Sprintf("is %q", v.String()), patternWords(f), lastPart(path)+": "+patternExample(f))
+		c.report(path, fmt.Sprintf("is %q", v.String()), patternWords(f), lastPart(path)+": "+patternExample(f, v.String()))
 	case f.min != "" || f.max != "":
 		c.bounds(v, f, path)
 	}
@@ -93,9 +93,12 @@ func patternWords(f field) string {
 	return "a name has 1 to 64 letters, digits, dashes and underscores"
 }
 
-func patternExample(f field) string {
+func patternExample(f field, got string) string {
 	if f.name == "model" {
 		return "openai/gpt-5-mini"
+	}
+	if near := plain(got); f.pattern.MatchString(near) {
+		return near
 	}
 	return "my_" + f.name
 }
@@ -105,7 +108,7 @@ func (c *checker) choice(got string, f field, path string) {
 	switch near, ok := nearest(got, f.enum); {
 	case slices.Contains(f.enum, got):
 	case slices.Contains(f.later, got):
-		c.report(path, fmt.Sprintf("is %q", got), got+" is not in this build yet; there is "+all, lastPart(path)+": "+f.enum[0])
+		c.report(path, fmt.Sprintf("is %q", got), got+" is not in this build yet; this build has: "+all, lastPart(path)+": "+f.example())
 	case ok:
 		c.report(path, fmt.Sprintf("is %q", got), "it must be one of "+all, lastPart(path)+": "+near)
 	default:

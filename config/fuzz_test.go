@@ -28,7 +28,11 @@ func FuzzLoad(f *testing.F) {
 		if len(text) > 1<<14 || strings.ContainsRune(name, '=') {
 			t.Skip()
 		}
-		c, err := loadText(text, Options{Env: []string{name + "=" + value}, Flags: map[string]string{}})
+		o := Options{Env: []string{name + "=" + value}}
+		if !strings.HasPrefix(name, envPrefix) {
+			o.Flags = map[string]string{name: value}
+		}
+		c, err := loadText(text, o)
 		if err != nil {
 			problemsOf(t, err)
 			_ = err.Error()

@@ -215,9 +215,11 @@ func (c *checker) agentModel(a Agent, at string) {
 }
 
 func (c *checker) agentTools(a Agent, at string) {
-	known := make([]string, len(c.cfg.Tools))
-	for i := range c.cfg.Tools {
-		known[i] = c.cfg.Tools[i].Name
+	var known []string
+	for _, t := range c.cfg.Tools {
+		if t.Name != "" && !slices.Contains(known, t.Name) {
+			known = append(known, t.Name)
+		}
 	}
 	for i, name := range a.Tools {
 		path := fmt.Sprintf("%s.tools.%d", at, i)
