@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/agentkernel/agentkernel/fault"
 	"github.com/agentkernel/agentkernel/model"
 	"github.com/agentkernel/agentkernel/model/scripted"
 )
@@ -88,7 +87,7 @@ func answerCases() []*testCase {
 			},
 		},
 		{name: "emit may be nil", check: func(p *probe) {
-			a, err := p.provider.Generate(p.context(), question("x"), nil)
+			a, err := p.provider.Generate(p.ctx, question("x"), nil)
 			p.expect(err == nil && a != nil && a.Message.Text() != "", "got %v, %v", a, err)
 		}},
 		{name: "a slow stream is no failure", step: Step{Pace: scripted.Duration(2 * time.Millisecond)},
@@ -104,7 +103,7 @@ func concurrentCalls(p *probe) {
 	const n = 8
 	var calls []*running
 	for i := range n {
-		calls = append(calls, p.start(p.context(), question(strings.Repeat("x", i+1)), nil))
+		calls = append(calls, p.start(p.ctx, question(strings.Repeat("x", i+1))))
 	}
 	for i, call := range calls {
 		select {
@@ -135,83 +134,3 @@ func sameJSON(a, b []byte) bool {
 	var x, y any
 	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && reflect.DeepEqual(x, y)
 }
-
-// wireCases are about what of a request reaches the server.
-func wireCases() []*testCase {
-	temperature := 0.25
-	full := withTools(&model.Request{
-		Model: modelName, Instructions: "Be brief.", MaxTokens: 77, Temperature: &temperature,
-		Messages: []model.Message{
-			model.UserText("first"),
-			{Role: model.Assistant, Parts: []model.Part{
-				{Text: "I look."},
-				{Call: &model.Call{ID: "call_a", Name: "look", Args: json.RawMessage(`{"at":"x"}`)}},
-				{Call: &model.Call{ID: "call_b", Name: "now", Args: json.RawMessage(`{}`)}},
-			}},
-			{Role: model.ToolRole, Parts: []model.Part{{Result: &model.Result{CallID: "call_a", Name: "look", Content: "nothing"}}}},
-			{Role: model.ToolRole, Parts: []model.Part{{Result: &model.Result{CallID: "call_b", Name: "now", Content: "noon"}}}},
-			{Role: model.Assistant, Parts: []model.Part{{Text: "Nothing at noon."}}},
-			model.UserText("and now?"),
-		},
-	})
-	twice := withTools(question("again"))
-	for range 2 { // ids that repeat, in one answer and in two, and one that is empty
-		twice.Messages = append(twice.Messages,
-			model.Message{Role: model.Assistant, Parts: []model.Part{
-				{Call: &model.Call{ID: "call_0", Name: "look", Args: json.RawMessage(`{"at":"x"}`)}},
-				{Call: &model.Call{ID: "call_0", Name: "now", Args: json.RawMessage(`{}`)}},
-				{Call: &model.Call{Name: "look", Args: json.RawMessage(`{"at":"y"}`)}},
-			}},
-			model.Message{Role: model.ToolRole, Parts: []model.Part{{Result: &model.Result{CallID: "call_0", Name: "look", Content: "1"}}}},
-			model.Message{Role: model.ToolRole, Parts: []model.Part{{Result: &model.Result{CallID: "call_0", Name: "now", Content: "2"}}}},
-			model.Message{Role: model.ToolRole, Parts: []model.Part{{Result: &model.Result{Name: "look", Content: "3"}}}},
-		)
-	}
-	return []*testCase{
-		{name: "the whole conversation reaches the server", req: full, verify: func(p *probe, _ *outcome) {
-			got := p.server.Requests()[0].Request
-			if !p.expect(got != nil, "the server could not read the request") {
-				return
-			}
-			p.expect(got.Instructions == full.Instructions, "the instructions are %q", got.Instructions)
-			p.expect(got.MaxTokens == 77, "the bound on tokens is %d, want 77", got.MaxTokens)
-			p.expect(got.Temperature != nil && *got.Temperature == temperature, "the temperature did not arrive")
-			p.expect(jsonEqual(got.Messages, full.Messages), "the messages are %s, want %s", encode(got.Messages), encode(full.Messages))
-			p.expect(jsonEqual(got.Tools, full.Tools), "the tools are %s, want %s", encode(got.Tools), encode(full.Tools))
-			p.expect(p.server.Requests()[0].Stream, "no stream was asked for")
-		}},
-		{name: "call ids of any origin are paired", req: twice, replies: calling("", scripted.Call{Tool: "now"}), kind: "",
-			verify: func(p *probe, _ *outcome) {
-				got := p.server.Requests()[0].Request
-				if !p.expect(got != nil, "the server refused the conversation") {
-					return
-				}
-				var results []string
-				for _, m := range got.Messages {
-					for _, part := range m.Parts {
-						if part.Result != nil {
-							results = append(results, part.Result.Name+part.Result.Content)
-						}
-					}
-				}
-				want := []string{"look1", "now2", "look3", "look1", "now2", "look3"}
-				p.expect(slices.Equal(results, want), "the results belong to %q, want %q", results, want)
-			}},
-		{name: "the request is left as it was", check: func(p *probe) {
-			before := string(encode(full))
-			o := p.generate(p.context(), full)
-			p.expect(o != nil && o.err == nil, "Generate failed")
-			p.expect(string(encode(full)) == before, "Generate changed the request")
-		}},
-		{name: "a request without a model is refused before it is sent", req: &model.Request{
-			Messages: []model.Message{model.UserText("x")},
-		}, check: func(p *probe) {
-			o := p.generate(p.context(), &model.Request{Messages: []model.Message{model.UserText("x")}})
-			if o != nil {
-				p.expectKind(o, fault.Invalid)
-			}
-		}},
-	}
-}
-
-func jsonEqual(a, b any) bool { return sameJSON(encode(a), encode(b)) }

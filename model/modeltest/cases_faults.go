@@ -1,7 +1,6 @@
 package modeltest
 
 import (
-	"context"
 	"net"
 	"net/http"
 	"strings"
@@ -9,13 +8,6 @@ import (
 
 	"github.com/agentkernel/agentkernel/fault"
 )
-
-// context ends when the suite has lost its patience, so that a provider that hangs does not hang the suite.
-func (p *probe) context() context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 4*patience)
-	context.AfterFunc(ctx, cancel)
-	return ctx
-}
 
 // refusalCases are responses with an error status, or none.
 func refusalCases() []*testCase {
@@ -81,7 +73,7 @@ func connectionRefused(p *probe) {
 	old := p.provider
 	p.provider = provider
 	defer func() { p.provider = old }()
-	if o := p.generate(p.context(), question("x")); o != nil {
+	if o := p.generate(p.ctx, question("x")); o != nil {
 		p.expectKind(o, fault.Transient)
 	}
 }
@@ -101,7 +93,7 @@ func secretsStayInside(p *probe) {
 		if err := p.server.SetScript(Script{Steps: []Step{step}}); !p.expect(err == nil, "SetScript: %v", err) {
 			continue
 		}
-		if o := p.generate(p.context(), question("x")); o != nil {
+		if o := p.generate(p.ctx, question("x")); o != nil {
 			p.expect(o.err != nil, "a step %+v led to no failure", step)
 		}
 	}

@@ -32,8 +32,7 @@ func streamCases() []*testCase {
 		add(fmt.Sprintf("cut after %d chunks", n), Step{CutAfter: new(n)}, fault.Truncated, prefix)
 		add(fmt.Sprintf("ended after %d chunks", n), Step{EndAfter: new(n)}, fault.Truncated, prefix)
 	}
-	add("ended without a finish reason but with DONE", Step{Finish: "", ErrorAt: nil, EndAfter: new(finishChunk)},
-		fault.Truncated, prefix)
+	add("DONE without a finish reason", Step{NoFinish: true}, fault.Truncated, prefix)
 	add("DONE is missing", Step{NoDone: true}, "", whole)
 	add("ended after the finish reason", Step{EndAfter: new(usageChunk)}, "", whole)
 	add("cut after the finish reason", Step{CutAfter: new(usageChunk)}, "", whole)
@@ -117,7 +116,7 @@ func cancelled(p *probe, deadline bool) {
 		ctx, stop = context.WithTimeout(ctx, 100*time.Millisecond)
 		defer stop()
 	}
-	call := p.start(ctx, question("x"), nil)
+	call := p.start(ctx, question("x"))
 	select {
 	case <-p.stalled:
 	case <-call.done: // a deadline may be earlier

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -69,8 +70,8 @@ type probe struct {
 	report  func(format string, args ...any)
 	checked atomic.Int64
 
+	ctx      context.Context // ends when the suite has lost its patience
 	server   *Server
-	base     string
 	provider model.Provider
 	stalled  chan struct{} // receives when the server begins to wait
 }
@@ -89,6 +90,9 @@ func (p *probe) expect(ok bool, format string, args ...any) bool {
 
 func (p *probe) run(c *testCase) {
 	defer watchGoroutines(p, c.name)()
+	var cancel context.CancelFunc
+	p.ctx, cancel = context.WithTimeout(context.Background(), 4*patience)
+	defer cancel()
 	server, err := NewServer(ServerConfig{Script: Script{Replies: c.replies, Steps: []Step{c.step}}})
 	if err != nil && strings.Contains(err.Error(), "has no effect") {
 		server, err = NewServer(ServerConfig{Script: Script{Replies: c.replies}})
@@ -107,8 +111,7 @@ func (p *probe) run(c *testCase) {
 	web := httptest.NewServer(server)
 	defer web.Close()
 	defer server.Close()
-	p.base = web.URL + "/v1"
-	if p.provider, err = p.h.New(p.base); err != nil {
+	if p.provider, err = p.h.New(web.URL + "/v1"); err != nil {
 		p.report("New failed: %v", err)
 		return
 	}
@@ -123,7 +126,7 @@ func (p *probe) run(c *testCase) {
 	if req == nil {
 		req = question("What is it?")
 	}
-	o := p.generate(context.Background(), req)
+	o := p.generate(p.ctx, req)
 	p.judge(c, o)
 }
 
@@ -134,7 +137,7 @@ func (p *probe) judge(c *testCase, o *outcome) {
 	}
 	p.expect(p.server.Count() == 1, "the server got %d requests for one call of Generate", p.server.Count())
 	if c.kind == "" {
-		if !p.expect(o.err == nil, "Generate failed: %v", o.err) {
+		if !p.expect(o.err == nil, "Generate failed: %v", o.err) || o.answer == nil {
 			return
 		}
 	} else {
@@ -171,7 +174,7 @@ func (o *outcome) text() string {
 
 // generate calls Generate and checks what holds for every call. It returns nil if the call did not end.
 func (p *probe) generate(ctx context.Context, req *model.Request) *outcome {
-	call := p.start(ctx, req, nil)
+	call := p.start(ctx, req)
 	select {
 	case <-call.done:
 	case <-time.After(2 * patience):
@@ -185,34 +188,40 @@ func (p *probe) generate(ctx context.Context, req *model.Request) *outcome {
 type running struct {
 	done chan struct{}
 
+	inside   atomic.Int64 // calls of emit at this moment
 	mu       sync.Mutex
 	out      outcome
-	emitting bool
 	returned bool
 	faults   []string
 }
 
-// start calls Generate in a goroutine of its own. seen, if not nil, is called after every emitted piece.
-func (p *probe) start(ctx context.Context, req *model.Request, seen func()) *running {
+// start calls Generate in a goroutine of its own.
+func (p *probe) start(ctx context.Context, req *model.Request) *running {
 	r := &running{done: make(chan struct{})}
 	go func() {
-		answer, err := p.provider.Generate(ctx, req, func(c model.Chunk) {
-			r.emit(c)
-			if seen != nil {
-				seen()
+		defer close(r.done)
+		defer func() {
+			if v := recover(); v != nil {
+				r.mu.Lock()
+				r.faults = append(r.faults, fmt.Sprintf("Generate panicked: %v", v))
+				r.mu.Unlock()
 			}
-		})
+		}()
+		answer, err := p.provider.Generate(ctx, req, r.emit)
 		r.mu.Lock()
 		r.out.answer, r.out.err, r.returned = answer, err, true
 		r.mu.Unlock()
-		close(r.done)
 	}()
 	return r
 }
 
 func (r *running) emit(c model.Chunk) {
+	defer r.inside.Add(-1)
+	at := r.inside.Add(1)
+	runtime.Gosched() // gives a second caller the chance to come in
 	r.mu.Lock()
-	if r.emitting {
+	defer r.mu.Unlock()
+	if at > 1 {
 		r.faults = append(r.faults, "emit was called by two goroutines at once")
 	}
 	if r.returned {
@@ -221,12 +230,7 @@ func (r *running) emit(c model.Chunk) {
 	if c.Text == "" {
 		r.faults = append(r.faults, "emit was called with an empty text")
 	}
-	r.emitting = true
 	r.out.pieces = append(r.out.pieces, c.Text)
-	r.mu.Unlock()
-	r.mu.Lock()
-	r.emitting = false
-	r.mu.Unlock()
 }
 
 // finish checks a call that has returned.

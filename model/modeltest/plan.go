@@ -46,7 +46,7 @@ type reply struct {
 	model  string
 	text   string
 	calls  []wireCall
-	finish string
+	finish *string // nil: never said
 	usage  wireUsage
 }
 
@@ -56,7 +56,7 @@ var finishWords = map[model.Finish]string{
 
 func newReply(call int, a *model.Answer, step *Step) *reply {
 	r := &reply{
-		id: fmt.Sprintf("chatcmpl-%d", call), model: a.Model, text: a.Message.Text(), finish: finishWords[a.Finish],
+		id: fmt.Sprintf("chatcmpl-%d", call), model: a.Model, text: a.Message.Text(), finish: new(finishWords[a.Finish]),
 		usage: wireUsage{a.Usage.Input, a.Usage.Output, a.Usage.Input + a.Usage.Output},
 	}
 	for i, c := range a.Message.Calls() {
@@ -66,19 +66,22 @@ func newReply(call int, a *model.Answer, step *Step) *reply {
 	}
 	if step.Empty {
 		r.text, r.calls = "", nil
-		r.finish = "stop"
+		r.finish = new("stop")
 	}
 	if step.Finish != "" {
-		r.finish = step.Finish
+		r.finish = &step.Finish
 	}
 	if step.UnfinishedCall {
 		if len(r.calls) == 0 { // the reply calls nothing, so that there is something to leave unfinished
 			w := wireCall{Index: new(int), ID: "call_unfinished", Type: "function"}
 			w.Function.Name, w.Function.Arguments = "unfinished", `{"text":"more"}`
-			r.calls, r.finish = []wireCall{w}, "tool_calls"
+			r.calls, r.finish = []wireCall{w}, new("tool_calls")
 		}
 		args := &r.calls[len(r.calls)-1].Function.Arguments
 		*args = (*args)[:(len(*args)+1)/2]
+	}
+	if step.NoFinish {
+		r.finish = nil
 	}
 	return r
 }
@@ -102,7 +105,7 @@ func (r *reply) chunks(includeUsage bool) [][]byte {
 		add(&wireDelta{ToolCalls: []wireCall{head}}, nil)
 		add(&wireDelta{ToolCalls: []wireCall{tail}}, nil)
 	}
-	add(&wireDelta{}, &r.finish)
+	add(&wireDelta{}, r.finish)
 	if includeUsage {
 		all = append(all, encode(wireCompletion{
 			ID: r.id, Object: "chat.completion.chunk", Created: created, Model: r.model,
@@ -121,7 +124,7 @@ func (r *reply) whole() []byte {
 	}
 	return encode(wireCompletion{
 		ID: r.id, Object: "chat.completion", Created: created, Model: r.model,
-		Choices: []wireChoice{{Message: m, FinishReason: &r.finish}}, Usage: &r.usage,
+		Choices: []wireChoice{{Message: m, FinishReason: r.finish}}, Usage: &r.usage,
 	})
 }
 

@@ -46,6 +46,7 @@ type Step struct {
 
 	// The answer itself.
 	Finish         string `json:"finish,omitempty"`          // this finish reason instead of the true one
+	NoFinish       bool   `json:"no_finish,omitempty"`       // no finish reason; [DONE] is sent all the same
 	Empty          bool   `json:"empty,omitempty"`           // no text and no calls
 	UnfinishedCall bool   `json:"unfinished_call,omitempty"` // the last tool call's arguments stop half-way
 }
@@ -124,6 +125,7 @@ func (s *Step) check() []error {
 		}
 	}
 	bad(ends > 1, "only one of error_at, cut_after, end_after and stall_after can be")
+	bad(s.NoFinish && s.Finish != "", "no_finish: the step also gives a finish reason")
 	bad(s.Empty && s.UnfinishedCall, "unfinished_call: an empty answer has no calls")
 	bad(s.Delay == 0 && !refuses && !s.streams() && len(s.Headers) == 0 && len(errs) == 0, "has no effect")
 	return errs
@@ -157,6 +159,8 @@ func (s *Step) firstPoint() string {
 		return "no_done"
 	case s.Finish != "":
 		return "finish"
+	case s.NoFinish:
+		return "no_finish"
 	case s.Empty:
 		return "empty"
 	case s.UnfinishedCall:
