@@ -1,0 +1,87 @@
+package agentkernel
+
+import (
+	"context"
+	"time"
+
+	"github.com/agentkernel/agentkernel/session"
+)
+
+// Health is what this replica can truthfully say about itself.
+type Health struct {
+	Status        string    `json:"status"` // healthy, degraded (it serves, but something it needs does not) or unhealthy (it cannot serve)
+	Timestamp     time.Time `json:"timestamp"`
+	Runtime       string    `json:"runtime"`        // operational, draining or failed
+	MemoryBackend string    `json:"memory_backend"` // connected or disconnected
+
+	Replica  string             `json:"-"`
+	Running  int                `json:"-"`
+	Store    session.Durability `json:"-"`
+	StoreErr string             `json:"-"`
+	Leased   bool               `json:"-"`
+}
+
+// Health tells how this replica is. It asks nobody: the store's state is what the last operations said, and there are
+// several in each lease. A store that is down makes it degraded, not unhealthy: another replica would have the same
+// store.
+func (k *Kernel) Health() Health {
+	h := Health{
+		Status: "healthy", Timestamp: time.Now().UTC(), Runtime: "operational", MemoryBackend: "connected",
+		Replica: k.id, Running: int(k.running.Load()), Store: k.store.Durability(), Leased: k.leased(),
+	}
+	if trouble := k.storeErr.Load(); trouble != nil {
+		h.Status, h.MemoryBackend, h.StoreErr = "degraded", "disconnected", trouble.err.Error()
+	}
+	switch k.phase.Load() {
+	case operational:
+	case closed:
+		h.Status, h.Runtime = "unhealthy", "failed"
+	default:
+		h.Status, h.Runtime = "unhealthy", "draining"
+	}
+	return h
+}
+
+// Replicas lists the replicas of the store as this one sees them, itself first.
+func (k *Kernel) Replicas() []ReplicaInfo {
+	list := []ReplicaInfo{k.info()}
+	k.peers.mu.Lock()
+	defer k.peers.mu.Unlock()
+	for _, s := range k.peers.seen {
+		if k.cfg.boot()-s.since < k.ttlOf(s) {
+			list = append(list, s.info)
+		}
+	}
+	return list
+}
+
+// AgentInfo is an agent as it is shown.
+type AgentInfo struct {
+	Name        string   `json:"name"`
+	Description string   `json:"description,omitempty"`
+	Model       string   `json:"model,omitempty"`
+	Tools       []string `json:"tools,omitempty"`
+}
+
+// Agents lists the agents in the order of the configuration.
+func (k *Kernel) Agents() []AgentInfo {
+	list := make([]AgentInfo, 0, len(k.cfg.Agents))
+	for _, a := range k.cfg.Agents {
+		i := AgentInfo{Name: a.Name, Description: a.Description, Model: a.Model}
+		for _, t := range a.Tools {
+			i.Tools = append(i.Tools, t.Name)
+		}
+		list = append(list, i)
+	}
+	return list
+}
+
+// Ready waits until the store has answered once, or ctx ends.
+func (k *Kernel) Ready(ctx context.Context) bool {
+	for !k.leased() {
+		if !pause(ctx, 50*time.Millisecond) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,148 @@
+package agentkernel
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"github.com/agentkernel/agentkernel/internal/failpoint"
+	"github.com/agentkernel/agentkernel/session"
+)
+
+// ReplicaInfo is what a replica says about itself.
+type ReplicaInfo struct {
+	ID       string `json:"id"`
+	Zone     string `json:"zone,omitempty"`
+	Version  string `json:"version,omitempty"`
+	Digest   string `json:"config_digest,omitempty"`
+	Draining bool   `json:"draining"`
+	TTLMS    int64  `json:"lease_ttl_ms"`
+}
+
+// peers is what this replica has seen of the others. It judges by its own clock only: a replica is dead when its
+// counter stood still for a lease TTL of that replica, seen from here.
+type peers struct {
+	mu   sync.Mutex
+	seen map[string]sighting
+}
+
+type sighting struct {
+	counter uint64
+	since   time.Duration // when the counter was first seen at this value, on the boot clock
+	info    ReplicaInfo
+}
+
+// beats shows that this replica lives, three times per lease.
+func (k *Kernel) beats() {
+	for pause(k.ctx, k.cfg.LeaseTTL/3) {
+		k.renew()
+	}
+}
+
+// renew writes the next beat. The lease counts from before the write was sent.
+func (k *Kernel) renew() {
+	_ = k.fp.Hit(failpoint.BeatBefore)
+	sent := k.cfg.boot()
+	ctx, cancel := context.WithTimeout(k.ctx, k.cfg.LeaseTTL/3)
+	defer cancel()
+	err := k.store.Beat(ctx, session.Replica{ID: k.id, Counter: k.beat.Add(1), Info: mustJSON(k.info())})
+	k.storeSaid(err)
+	if err != nil {
+		k.log.Warn("the store did not take the beat", "error", err)
+		return
+	}
+	k.lease.Store(int64(sent + k.cfg.LeaseTTL))
+}
+
+func (k *Kernel) info() ReplicaInfo {
+	return ReplicaInfo{
+		ID: k.id, Zone: k.cfg.Zone, Version: k.cfg.Version, Digest: k.cfg.Digest,
+		Draining: k.phase.Load() != operational, TTLMS: k.cfg.LeaseTTL.Milliseconds(),
+	}
+}
+
+// leased reports whether no other replica can think yet that this one is dead.
+func (k *Kernel) leased() bool { return int64(k.cfg.boot()) < k.lease.Load() }
+
+// look reads the registry and returns the ids of replicas that are dead. next is when the next one may be, from now.
+func (k *Kernel) look() (dead []string, next time.Duration, err error) {
+	ctx, cancel := k.opCtx()
+	defer cancel()
+	list, err := k.store.Replicas(ctx)
+	k.storeSaid(err)
+	if err != nil {
+		return nil, k.cfg.SweepInterval, err
+	}
+	at := k.cfg.boot()
+	next = k.cfg.SweepInterval
+	k.peers.mu.Lock()
+	defer k.peers.mu.Unlock()
+	present := make(map[string]sighting, len(list))
+	for _, r := range list {
+		if r.ID == k.id {
+			continue
+		}
+		s, ok := k.peers.seen[r.ID]
+		if !ok || s.counter != r.Counter {
+			s = sighting{counter: r.Counter, since: at}
+			_ = json.Unmarshal(r.Info, &s.info) // what a peer says of itself is for show; a TTL that does not parse is ours
+		}
+		present[r.ID] = s
+		if left := k.ttlOf(s) - (at - s.since); left <= 0 {
+			dead = append(dead, r.ID)
+		} else {
+			next = min(next, left)
+		}
+	}
+	k.peers.seen = present
+	return dead, next, nil
+}
+
+func (k *Kernel) ttlOf(s sighting) time.Duration {
+	if s.info.TTLMS > 0 {
+		return time.Duration(s.info.TTLMS) * time.Millisecond
+	}
+	return k.cfg.LeaseTTL
+}
+
+// othersLive reports whether another replica, not draining, was seen alive lately.
+func (k *Kernel) othersLive() bool {
+	at := k.cfg.boot()
+	k.peers.mu.Lock()
+	defer k.peers.mu.Unlock()
+	for _, s := range k.peers.seen {
+		if at-s.since < k.ttlOf(s) && !s.info.Draining {
+			return true
+		}
+	}
+	return false
+}
+
+// forgetDead removes registry entries of replicas that are dead for long and own nothing. A replica that sleeps for so
+// long and wakes up is in the registry again with its next beat, and claims nothing before that.
+func (k *Kernel) forgetDead(id string) {
+	const keepDead = 24 * time.Hour
+	k.peers.mu.Lock()
+	s, ok := k.peers.seen[id]
+	k.peers.mu.Unlock()
+	if !ok || k.cfg.boot()-s.since < keepDead {
+		return
+	}
+	ctx, cancel := k.opCtx()
+	defer cancel()
+	if err := k.store.Leave(ctx, id); err != nil {
+		k.log.Warn("a dead replica's entry could not be removed", "dead", id, "error", err)
+	}
+}
+
+// storeSaid keeps whether the store answers, for health.
+func (k *Kernel) storeSaid(err error) {
+	if !troublesStore(err) {
+		k.storeErr.Store(nil)
+		return
+	}
+	if k.ctx.Err() == nil && k.storeErr.Load() == nil {
+		k.storeErr.Store(&storeTrouble{err: err, since: time.Now()})
+	}
+}

@@ -1,0 +1,154 @@
+package agentkernel
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/agentkernel/agentkernel/fault"
+	"github.com/agentkernel/agentkernel/internal/failpoint"
+	"github.com/agentkernel/agentkernel/model"
+	"github.com/agentkernel/agentkernel/session"
+)
+
+// nativeLoop is the runner of agents that bring none: ask the model, do what it wants done, tell it the results, until it
+// answers. It holds no state: after a crash the steps it asks for again are answered from the journal.
+func nativeLoop(ctx context.Context, t *Turn) (Reply, error) {
+	messages := append(t.History()[:len(t.History()):len(t.History())], t.Input())
+	for {
+		key, answer, err := t.ask(ctx, t.request(messages))
+		if err != nil {
+			return Reply{}, err
+		}
+		calls := answer.Message.Calls()
+		if len(calls) == 0 {
+			return Reply{Text: answer.Message.Text()}, nil
+		}
+		results, err := t.callAll(ctx, key, calls)
+		if err != nil {
+			return Reply{}, err
+		}
+		messages = append(append(messages, answer.Message), results...)
+	}
+}
+
+// request is what the agent asks its model, given the conversation.
+func (t *Turn) request(messages []model.Message) *model.Request {
+	_, name := splitModel(t.agent.Model)
+	req := &model.Request{
+		Model: name, Instructions: t.agent.Instructions, Messages: messages, MaxTokens: t.agent.Limits.MaxTokens,
+	}
+	for _, tool := range t.agent.Tools {
+		req.Tools = append(req.Tools, model.Tool{Name: tool.Name, Description: tool.Description, Parameters: tool.Parameters})
+	}
+	return req
+}
+
+// Model asks the agent's model and journals the answer.
+func (t *Turn) Model(ctx context.Context, messages []model.Message) (*model.Answer, error) {
+	_, answer, err := t.ask(ctx, t.request(messages))
+	if ferr := t.flush(ctx); ferr != nil {
+		return nil, ferr
+	}
+	return answer, err
+}
+
+// ask is Model without the wait: the answer is on its way into the next record, which is written before anything else
+// is done.
+func (t *Turn) ask(ctx context.Context, req *model.Request) (key string, answer *model.Answer, err error) {
+	key = modelKey(t.models)
+	t.models++
+	asked := digest(req)
+	if st := t.recorded(key); st != nil && st.State == session.StepDone {
+		return t.answered(st, asked)
+	}
+	if t.models > t.agent.Limits.Steps {
+		return key, nil, fault.New(fault.Budget, "", "the turn has asked its model %d times, which is its limit", t.agent.Limits.Steps).
+			WithTry("raise limits.steps of agent %s if its work needs more", t.agent.Name)
+	}
+	if err := t.flush(ctx); err != nil {
+		return key, nil, err
+	}
+	answer, res := t.generate(ctx, key, req)
+	if res == nil {
+		return key, nil, context.Cause(ctx)
+	}
+	res.Digest = asked
+	e := t.event(session.StepCompleted, key)
+	e.Result = res
+	t.add(e)
+	return key, answer, errorOf(res.Error)
+}
+
+// answered is a model step that the journal holds. It stands even if a new build or prompt would have asked otherwise.
+func (t *Turn) answered(st *session.Step, asked string) (string, *model.Answer, error) {
+	if st.Result.Digest != asked {
+		t.k.obs.Diverged(t.agent.Name)
+		t.k.log.Info("a recorded answer stands although the question is another one now", "session", t.j.key.ID, "turn", t.id.String(), "step", st.Key)
+	}
+	if st.Result.Error != nil {
+		return st.Key, nil, errorOf(st.Result.Error)
+	}
+	answer := &model.Answer{}
+	if err := json.Unmarshal(st.Result.Value, answer); err != nil {
+		return st.Key, nil, fault.New(fault.Corrupt, "", "step %s is not an answer: %w", st.Key, err)
+	}
+	return st.Key, answer, nil
+}
+
+// generate makes one attempt. No result: the turn was stopped meanwhile.
+func (t *Turn) generate(ctx context.Context, key string, req *model.Request) (*model.Answer, *session.StepResult) {
+	provider, _ := splitModel(t.agent.Model)
+	text := piece{epoch: t.tenure.epoch, step: key, attempt: 1}
+	t.j.live.start(t.ref, text)
+	emit := func(c model.Chunk) { t.j.live.add(t.ref, text, c.Text) }
+	_ = t.k.fp.Hit(failpoint.ModelBefore)
+	if ctx.Err() != nil {
+		return nil, nil
+	}
+	began := time.Now()
+	answer, err := t.dial(ctx, provider, req, emit)
+	took := time.Since(began)
+	_ = t.k.fp.Hit(failpoint.ModelAfter)
+	if err != nil && ctx.Err() != nil {
+		return nil, nil
+	}
+	res := &session.StepResult{Kind: session.ModelStep, Name: t.agent.Model, Attempts: 1, TookMS: took.Milliseconds()}
+	if err != nil {
+		res.Error = failureOf(err)
+	} else {
+		res.Value, res.Model = mustJSON(answer), answer.Model
+		res.Input, res.Output = answer.Usage.Input, answer.Usage.Output
+	}
+	t.k.obs.StepEnded(t.agent.Name, session.ModelStep, t.agent.Model, fault.KindOf(err), took, res.Input, res.Output)
+	return answer, res
+}
+
+// dial calls the provider behind a panic barrier, and checks that it kept its contract.
+func (t *Turn) dial(ctx context.Context, provider string, req *model.Request, emit func(model.Chunk)) (answer *model.Answer, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			answer, err = nil, fault.New(fault.Internal, "", "provider %s panicked: %T", provider, p)
+		}
+	}()
+	p := t.k.cfg.Models[provider]
+	if p == nil {
+		return nil, fault.New(fault.ModelGone, "", "no provider is named %q", provider)
+	}
+	answer, err = p.Generate(ctx, req, emit)
+	if err != nil {
+		return nil, err
+	}
+	if answer == nil || answer.Message.Role != model.Assistant || len(answer.Message.Parts) == 0 {
+		return nil, fault.New(fault.Truncated, "", "provider %s returned an empty answer", provider)
+	}
+	for i := range answer.Message.Parts {
+		if c := answer.Message.Parts[i].Call; c != nil && len(c.Args) == 0 {
+			c.Args = json.RawMessage("{}")
+		} else if c != nil && !json.Valid(c.Args) {
+			return nil, fault.New(fault.Malformed, "", "provider %s returned a call of %s without valid arguments", provider, fmt.Sprintf("%.64q", c.Name))
+		}
+	}
+	return answer, nil
+}

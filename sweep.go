@@ -1,0 +1,172 @@
+package agentkernel
+
+import (
+	"errors"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/agentkernel/agentkernel/fault"
+	"github.com/agentkernel/agentkernel/session"
+)
+
+// A sweep looks for sessions that need attention and have nobody who gives it: queued or handed over (no owner, due),
+// waiting past their time (no owner, due), idle past their expiry (no owner, due), or owned by a replica that is dead.
+// Every replica sweeps; two that find the same session race for the claim, and the journal lets one win. A sweep only
+// decides when to try; whether it is right is decided by the proposal, on the fold.
+
+const (
+	sweepPage  = 64 // heads per look; more are found by the next one, which follows at once
+	ownRecheck = 10 // every so many sweeps the replica looks for sessions that name it but that it does not run
+)
+
+func (k *Kernel) sweeps() {
+	next := time.Duration(0)
+	for round := 0; ; round++ {
+		t := time.NewTimer(next)
+		select {
+		case <-t.C:
+		case <-k.kick:
+			t.Stop()
+		case <-k.ctx.Done():
+			t.Stop()
+			return
+		}
+		next = k.sweep(round)
+	}
+}
+
+// sweepSoon asks for a sweep without waiting for its time.
+func (k *Kernel) sweepSoon() {
+	select {
+	case k.kick <- struct{}{}:
+	default:
+	}
+}
+
+// sweep looks once, and returns when to look again.
+func (k *Kernel) sweep(round int) time.Duration {
+	if k.phase.Load() != operational {
+		return k.cfg.SweepInterval
+	}
+	dead, next, err := k.look()
+	if err != nil {
+		return k.cfg.SweepInterval
+	}
+	full := k.attendAll("", nil)
+	for _, id := range dead {
+		found := k.attendAll(id, dead)
+		full = full || found
+		if !found {
+			k.forgetDead(id)
+		}
+	}
+	if round%ownRecheck == ownRecheck-1 {
+		k.attendAll(k.id, nil)
+	}
+	if full && k.room() > 0 {
+		return 0
+	}
+	return min(next, k.cfg.SweepInterval)
+}
+
+// attendAll looks after the sessions of one owner, oldest first, and reports whether there may be more.
+func (k *Kernel) attendAll(owner string, dead []string) bool {
+	before := now()
+	if owner != "" {
+		before = math.MaxInt64
+	}
+	ctx, cancel := k.opCtx()
+	heads, err := k.store.Due(ctx, owner, before, sweepPage)
+	cancel()
+	k.storeSaid(err)
+	if err != nil {
+		return false
+	}
+	for _, h := range heads {
+		k.attend(h, dead)
+	}
+	return len(heads) == sweepPage
+}
+
+// attend does for one session what is due.
+func (k *Kernel) attend(h session.Head, dead []string) {
+	j := k.open(h.Key)
+	defer j.unpin()
+	if err := j.refresh(); err != nil {
+		k.log.Error("a session that needs attention cannot be read", "session", h.Key.ID, "error", err)
+		return
+	}
+	ctx, cancel := k.opCtx()
+	defer cancel()
+	erase := false
+	_, err := j.propose(ctx, &proposal{class: claiming, write: func(s *session.Session, d *draft) (events []session.Event, err error) {
+		events, erase, err = j.due(s, d, dead)
+		return events, err
+	}})
+	if err == nil && erase {
+		err = k.finishErase(ctx, j)
+	}
+	if err != nil && !errors.Is(err, errFenced) {
+		k.log.Warn("a session could not be looked after; it will be tried again", "session", h.Key.ID, "error", err)
+	}
+}
+
+// due decides on the fold what a session needs now. erase says that its deletion is due once the events are written.
+func (j *journal) due(s *session.Session, d *draft, dead []string) (events []session.Event, erase bool, err error) {
+	k, t := j.k, s.Current()
+	switch {
+	case s.Erased:
+		return nil, true, nil
+	case t == nil:
+		if a := s.Attention(millis(k.cfg.SessionTTL)); s.At.Len > 0 && a.Expiry > 0 && a.Expiry <= d.now {
+			return []session.Event{{Type: session.SessionErased}}, true, nil
+		}
+		return nil, false, nil
+	case t.State == session.Waiting:
+		if t.Wait.Until == 0 || t.Wait.Until > d.now {
+			return nil, false, nil
+		}
+		fail := &session.Failure{Kind: waitFailure(t.Wait.Reason), Step: t.Wait.Step, Message: "nobody answered in time: " + t.Wait.Detail}
+		return k.endWaiting(s, t, d, session.SignalExpire, session.Event{Type: session.TurnFailed, Turn: t.Ref, Failure: fail}), false, nil
+	case s.Owner != "" && !slices.Contains(dead, s.Owner) && (s.Owner != k.id || j.run != nil):
+		return nil, false, nil
+	case !k.mayClaim():
+		return nil, false, nil
+	}
+	cause := "resume"
+	if s.Owner != "" {
+		cause = "takeover"
+	}
+	k.obs.Claimed(cause)
+	return []session.Event{k.claim(s, d, cause)}, false, nil
+}
+
+func waitFailure(r session.WaitReason) fault.Kind {
+	switch r {
+	case session.WaitInDoubt:
+		return fault.InDoubt
+	case session.WaitQuarantined:
+		return fault.Quarantined
+	}
+	return fault.TimeoutTotal
+}
+
+// mayClaim reports whether this replica can take on another turn: it is not leaving, has room, and nobody can think
+// that it is dead.
+func (k *Kernel) mayClaim() bool {
+	if k.room() <= 0 {
+		k.starved.Store(true)
+		return false
+	}
+	return k.phase.Load() == operational && k.leased()
+}
+
+// room is how many more turns may run here.
+func (k *Kernel) room() int { return k.cfg.MaxRunning - int(k.running.Load()) }
+
+// claim makes this replica the owner in the record being drafted.
+func (k *Kernel) claim(s *session.Session, d *draft, cause string) session.Event {
+	d.epoch = s.Epoch + 1
+	return session.Event{Type: session.SessionClaimed, Claim: &session.Claim{Replica: k.id, Epoch: d.epoch, From: s.Owner, Cause: cause}}
+}

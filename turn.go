@@ -1,0 +1,291 @@
+package agentkernel
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/agentkernel/agentkernel/fault"
+	"github.com/agentkernel/agentkernel/internal/failpoint"
+	"github.com/agentkernel/agentkernel/model"
+	"github.com/agentkernel/agentkernel/session"
+)
+
+// Turn is what a [Runner] works with. Everything that it does to the world goes through the methods that take a context:
+// each is a step, whose result is journaled, and after a crash the journal answers instead of the world. A Turn is used
+// by one goroutine at a time unless a method says otherwise.
+type Turn struct {
+	k      *Kernel
+	j      *journal
+	tenure *tenure
+	ref    session.Ref
+	agent  *Agent
+
+	// As of the turn's start, or its last takeover.
+	id         session.TurnID
+	root       session.TurnID
+	input      model.Message
+	history    []model.Message
+	state      map[string]json.RawMessage
+	ran        time.Duration
+	recoveries int
+	quarantine bool
+
+	models  int // model steps asked for so far
+	tools   int // calls of Tool so far
+	sets    int // state changes asked for so far
+	oldSets int // state changes that an earlier run journaled
+
+	mu      sync.Mutex
+	pending []session.Event // finished, and on their way into the next record
+	asked   map[string]bool // steps by their key
+}
+
+// open reads the turn's start from the fold.
+func (t *Turn) open() error {
+	return t.j.view(func(s *session.Session) error {
+		turn, err := t.owned(s)
+		if err != nil {
+			return err
+		}
+		t.id, t.ran, t.recoveries = turn.ID, time.Duration(turn.Ran)*time.Millisecond, turn.Recoveries
+		t.root = turn.ID
+		if r := s.Turn(turn.Root); r != nil {
+			t.root = r.ID
+		}
+		t.oldSets = len(turn.Sets)
+		t.quarantine = turn.Recoveries > t.k.cfg.MaxRecoveries
+		if t.history, err = history(s); err != nil {
+			return err
+		}
+		t.state = make(map[string]json.RawMessage, len(s.State))
+		for k, v := range s.State {
+			t.state[k] = v
+		}
+		if err := json.Unmarshal(turn.Request.Input, &t.input); err != nil {
+			return fault.New(fault.Corrupt, "", "the turn's input is not a message: %w", err)
+		}
+		return nil
+	})
+}
+
+// owned is the turn in the fold, as long as this tenure may write about it.
+func (t *Turn) owned(s *session.Session) (*session.Turn, error) {
+	if s.Owner != t.k.id || s.Epoch != t.tenure.epoch {
+		return nil, errFenced
+	}
+	turn := s.Turn(t.ref)
+	if turn == nil || turn.State != session.Running {
+		return nil, errFenced
+	}
+	return turn, nil
+}
+
+// ID names the turn.
+func (t *Turn) ID() string { return t.id.String() }
+
+// Session names the session.
+func (t *Turn) Session() string { return t.j.key.ID }
+
+// Agent is the agent that answers.
+func (t *Turn) Agent() *Agent { return t.agent }
+
+// Input is what the user said.
+func (t *Turn) Input() model.Message { return t.input }
+
+// History is the conversation before this turn, oldest first. It is not to be changed.
+func (t *Turn) History() []model.Message { return t.history }
+
+// State is the session's value of that name as this turn sees it, nil when there is none.
+func (t *Turn) State(name string) json.RawMessage { return t.state[name] }
+
+// Emit shows text to whoever watches the turn. It is not journaled.
+func (t *Turn) Emit(text string) {
+	said := piece{epoch: t.tenure.epoch, step: "emit", attempt: 1}
+	t.j.live.join(t.ref, said)
+	t.j.live.add(t.ref, said, text)
+}
+
+// take removes the events that wait for the next record; who takes them writes them.
+func (t *Turn) take() []session.Event {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	events := t.pending
+	t.pending = nil
+	return events
+}
+
+func (t *Turn) add(events ...session.Event) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.pending = append(t.pending, events...)
+}
+
+func (t *Turn) event(typ session.EventType, step string) session.Event {
+	return session.Event{Type: typ, Turn: t.ref, Step: step}
+}
+
+// flush makes everything durable that is finished, and events with it. It is what stands between two effects.
+func (t *Turn) flush(ctx context.Context, events ...session.Event) error {
+	if err := t.commit(working, append(t.take(), events...)); err != nil {
+		return err
+	}
+	return t.boundary(ctx)
+}
+
+// commit writes events of the running turn. It waits as long as this tenure lasts, not only as long as the turn: what was
+// done is recorded even if the turn is cancelled meanwhile, and afterwards it is certain whether it was.
+func (t *Turn) commit(c class, events []session.Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	_, err := t.j.propose(t.tenure.ctx, &proposal{class: c, hold: true, write: func(s *session.Session, _ *draft) ([]session.Event, error) {
+		turn, err := t.owned(s)
+		if err == nil && c == claiming && turn.Cancel != nil {
+			err = errCancelled
+		}
+		return events, err
+	}})
+	if t.tenure.ctx.Err() != nil && err != nil {
+		return context.Cause(t.tenure.ctx)
+	}
+	return err
+}
+
+// boundary is where a turn may be handed over: between steps.
+func (t *Turn) boundary(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if t.k.phase.Load() == handingOver {
+		return errDrain
+	}
+	return nil
+}
+
+// rest makes the turn wait for a person or a time.
+func (t *Turn) rest(w session.Wait) error {
+	w.Until = now() + millis(t.k.cfg.WaitMax)
+	e := t.event(session.TurnWaiting, "")
+	e.Waiting = &w
+	events := t.take()
+	if err := t.commit(claiming, append(events[:len(events):len(events)], e)); err != nil {
+		t.add(events...)
+		return err
+	}
+	return errRest
+}
+
+// stepKey is the idempotency key that a tool receives for a step: the same whoever dispatches it and however often.
+func (t *Turn) stepKey(step string) string {
+	sum := sha256.Sum256([]byte(t.j.key.String() + "\n" + t.root.String() + "\n" + step))
+	return "ak_" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:20]))
+}
+
+// recorded is the step's entry in the journal, nil when there is none.
+func (t *Turn) recorded(key string) *session.Step {
+	t.j.mu.Lock()
+	defer t.j.mu.Unlock()
+	if t.j.s == nil {
+		return nil
+	}
+	turn := t.j.s.Turn(t.ref)
+	if turn == nil {
+		return nil
+	}
+	st := turn.Step(key)
+	if st == nil {
+		return nil
+	}
+	c := *st
+	return &c
+}
+
+// digest names a request, so that a re-run can tell whether it asks the same.
+func digest(v any) string {
+	sum := sha256.Sum256(mustJSON(v))
+	return hex.EncodeToString(sum[:8])
+}
+
+// Set changes the session's value of that name; nil removes it. The change becomes durable with the next record, and a
+// re-run does not make it again.
+func (t *Turn) Set(name string, value any) error {
+	b, err := json.Marshal(value)
+	if err != nil || name == "" {
+		return fault.New(fault.Internal, "", "state %q has no name or no JSON form: %v", name, err)
+	}
+	t.sets++
+	t.state[name] = b
+	if t.sets > t.oldSets {
+		e := t.event(session.StateSet, "")
+		e.Set = &session.Setting{Name: name, Value: b}
+		t.add(e)
+	}
+	return nil
+}
+
+// Step runs f once and journals what it returned: a re-run of the turn gets the recorded value. Names are unique within
+// a turn; steps of different names may run at the same time. f may run again after a crash in the middle of it.
+func (t *Turn) Step(ctx context.Context, name string, f func(ctx context.Context) (any, error)) (json.RawMessage, error) {
+	key := "s:" + name
+	if err := t.enter(key); err != nil {
+		return nil, err
+	}
+	if st := t.recorded(key); st != nil && st.State == session.StepDone {
+		return st.Result.Value, errorOf(st.Result.Error)
+	}
+	if err := t.flush(ctx); err != nil {
+		return nil, err
+	}
+	res := &session.StepResult{Kind: session.UserStep, Name: name, Attempts: 1}
+	_ = t.k.fp.Hit(failpoint.StepBefore)
+	value, err := f(ctx)
+	_ = t.k.fp.Hit(failpoint.StepAfter)
+	if err != nil && ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if err == nil {
+		res.Value, err = json.Marshal(value)
+	}
+	if err != nil {
+		res.Error = failureOf(err)
+	}
+	e := t.event(session.StepCompleted, key)
+	e.Result = res
+	if werr := t.flush(ctx, e); werr != nil {
+		return nil, werr
+	}
+	return res.Value, err
+}
+
+// enter notes that a step of that key is asked for, which may happen once in a run.
+func (t *Turn) enter(key string) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.asked[key] {
+		return fault.New(fault.Internal, "", "two steps of one turn are named %q", key)
+	}
+	if t.asked == nil {
+		t.asked = map[string]bool{}
+	}
+	t.asked[key] = true
+	return nil
+}
+
+// errorOf is a recorded error as it was when it happened.
+func errorOf(f *session.Failure) error {
+	if f == nil {
+		return nil
+	}
+	return fault.New(f.Kind, "", "%s", f.Message).WithAfter(time.Duration(f.AfterMS) * time.Millisecond)
+}
+
+func modelKey(n int) string { return fmt.Sprintf("m%d", n) }
+
+func callKeyOf(parent string, i int) string { return fmt.Sprintf("%s.%d", parent, i) }
