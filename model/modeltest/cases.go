@@ -63,7 +63,8 @@ func answerCases() []*testCase {
 			name: "parallel tool calls are told apart", req: withTools(question("go")),
 			replies: calling("", look("a"), scripted.Call{Tool: "now"}, look(`b "quoted" \ 語`)),
 			verify: func(p *probe, o *outcome) {
-				p.expectCalls(o, "look", `{"at":"a","zoom":7}`, "now", `{}`, "look", `{"at":"b \"quoted\" \\ 語","zoom":7}`)
+				p.expectCalls(o, "look", `{"at":"a","zoom":7}`, "now", `{}`,
+					"look", `{"at":"b \"quoted\" \\ 語","zoom":7}`)
 				p.expect(o.answer.Finish == model.FinishCalls, "the finish is %q, want calls", o.answer.Finish)
 				ids := map[string]bool{}
 				for _, c := range o.answer.Message.Calls() {

@@ -111,7 +111,9 @@ func hintCases() []*testCase {
 		{"seconds", map[string]string{"Retry-After": "7"}, exact(7 * time.Second)},
 		{"fraction of a second", map[string]string{"Retry-After": "0.25"}, exact(250 * time.Millisecond)},
 		{"milliseconds", map[string]string{"retry-after-ms": "1500"}, exact(1500 * time.Millisecond)},
-		{"milliseconds before seconds", map[string]string{"retry-after-ms": "20", "Retry-After": "1"}, exact(20 * time.Millisecond)},
+		{"milliseconds before seconds", map[string]string{
+			"retry-after-ms": "20", "Retry-After": "1",
+		}, exact(20 * time.Millisecond)},
 		{"reset of requests", map[string]string{"x-ratelimit-reset-requests": "6m0s"}, exact(6 * time.Minute)},
 		{"reset of tokens", map[string]string{"x-ratelimit-reset-tokens": "120ms"}, exact(120 * time.Millisecond)},
 		{"the later reset", map[string]string{

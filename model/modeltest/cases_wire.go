@@ -20,7 +20,8 @@ func wireCases() []*testCase {
 			p.expect(got.Instructions == full.Instructions, "the instructions are %q", got.Instructions)
 			p.expect(got.MaxTokens == 77, "the bound on tokens is %d, want 77", got.MaxTokens)
 			p.expect(got.Temperature != nil && *got.Temperature == 0.25, "the temperature did not arrive")
-			p.expect(jsonEqual(got.Messages, full.Messages), "the messages are %s, want %s", encode(got.Messages), encode(full.Messages))
+			p.expect(jsonEqual(got.Messages, full.Messages), "the messages are %s, want %s",
+				encode(got.Messages), encode(full.Messages))
 			p.expect(jsonEqual(got.Tools, full.Tools), "the tools are %s, want %s", encode(got.Tools), encode(full.Tools))
 			p.expect(p.server.Requests()[0].Stream, "no stream was asked for")
 		}},
@@ -67,8 +68,8 @@ func fullRequest() *model.Request {
 				{Call: &model.Call{ID: "call_a", Name: "look", Args: json.RawMessage(`{"at":"x"}`)}},
 				{Call: &model.Call{ID: "call_b", Name: "now", Args: json.RawMessage(`{}`)}},
 			}},
-			{Role: model.ToolRole, Parts: []model.Part{{Result: &model.Result{CallID: "call_a", Name: "look", Content: "nothing"}}}},
-			{Role: model.ToolRole, Parts: []model.Part{{Result: &model.Result{CallID: "call_b", Name: "now", Content: "noon"}}}},
+			toolSaid("call_a", "look", "nothing"),
+			toolSaid("call_b", "now", "noon"),
 			{Role: model.Assistant, Parts: []model.Part{{Text: "Nothing at noon."}}},
 			model.UserText("and now?"),
 		},
@@ -85,12 +86,19 @@ func repeatedIDs() *model.Request {
 				{Call: &model.Call{ID: "call_0", Name: "now", Args: json.RawMessage(`{}`)}},
 				{Call: &model.Call{Name: "look", Args: json.RawMessage(`{"at":"y"}`)}},
 			}},
-			model.Message{Role: model.ToolRole, Parts: []model.Part{{Result: &model.Result{CallID: "call_0", Name: "look", Content: "1"}}}},
-			model.Message{Role: model.ToolRole, Parts: []model.Part{{Result: &model.Result{CallID: "call_0", Name: "now", Content: "2"}}}},
-			model.Message{Role: model.ToolRole, Parts: []model.Part{{Result: &model.Result{Name: "look", Content: "3"}}}},
+			toolSaid("call_0", "look", "1"),
+			toolSaid("call_0", "now", "2"),
+			toolSaid("", "look", "3"),
 		)
 	}
 	return twice
+}
+
+// toolSaid is a tool's result.
+func toolSaid(id, name, content string) model.Message {
+	return model.Message{Role: model.ToolRole, Parts: []model.Part{{
+		Result: &model.Result{CallID: id, Name: name, Content: content},
+	}}}
 }
 
 func jsonEqual(a, b any) bool { return sameJSON(encode(a), encode(b)) }

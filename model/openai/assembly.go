@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	maxAnswer = 32 << 20 // bytes of text and arguments in one answer
+	maxAnswer = 8 << 20 // bytes of text and arguments in one answer
 	maxCalls  = 128      // tool calls in one answer
 
 	// drainTime is how long the end of a response is waited for after its answer is complete: read to the end, the
@@ -25,7 +25,7 @@ const (
 
 var (
 	errUnfinished = errors.New("the answer ended without a finish reason")
-	errTooBig     = errors.New("the answer is longer than 32 MiB or has more than 128 tool calls")
+	errTooBig     = errors.New("the answer is longer than 8 MiB or has more than 128 tool calls")
 )
 
 // chunk is the part of a chunk, or of a whole completion, that is used. The SDK's own types would refuse a whole chunk

@@ -1,12 +1,14 @@
 package openai
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/agentkernel/agentkernel/fault"
 	"github.com/agentkernel/agentkernel/model"
@@ -41,61 +43,64 @@ func ask(text string) *model.Request {
 	return &model.Request{Model: "m", Messages: []model.Message{model.UserText(text)}}
 }
 
-func TestCompatibleServersAreUnderstood(t *testing.T) {
-	const stream, whole = "text/event-stream; charset=utf-8", "application/json; charset=utf-8"
-	cases := []struct {
-		name, contentType, body string
-		text, calls             string
-		kind                    fault.Kind
-	}{
-		{"comments, names, CRLF and a mark", stream, "\xef\xbb\xbf: ping\r\n\r\nevent: message\r\nid: 7\r\n" +
-			"data:{\"choices\":[{\"delta\":{\"content\":\"hi\"},\r\ndata: \"finish_reason\":\"stop\"}]}\r\n\r\n", "hi", "", ""},
-		{"no blank line at the end", stream, `data: {"choices":[{"delta":{"content":"hi"},"finish_reason":"stop"}]}`, "hi", "", ""},
-		{"one JSON body", whole, `{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}`, "hi", "", ""},
-		{"one JSON body with a call", whole, `{"choices":[{"message":{"content":null,"tool_calls":[{"id":"a",
+const stream, whole = "text/event-stream; charset=utf-8", "application/json; charset=utf-8"
+
+// bodies are responses of status 200 and what is to be made of them.
+var bodies = []struct {
+	name, contentType, body string
+	text, calls             string
+	kind                    fault.Kind
+}{
+	{"comments, names, CRLF and a mark", stream, "\xef\xbb\xbf: ping\r\n\r\nevent: message\r\nid: 7\r\n" +
+		"data:{\"choices\":[{\"delta\":{\"content\":\"hi\"},\r\ndata: \"finish_reason\":\"stop\"}]}\r\n\r\n", "hi", "", ""},
+	{"no blank line at the end", stream, `data: {"choices":[{"delta":{"content":"hi"},"finish_reason":"stop"}]}`, "hi", "", ""},
+	{"one JSON body", whole, `{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}`, "hi", "", ""},
+	{"one JSON body with a call", whole, `{"choices":[{"message":{"content":null,"tool_calls":[{"id":"a",
 			"function":{"name":"f","arguments":"{\"x\":1}"}}]},"finish_reason":"tool_calls"}]}`, "", `a f {"x":1}`, ""},
-		{"one JSON body that is an error", whole, `{"error":{"code":503,"message":"no room"}}`, "", "", fault.Overloaded},
-		{"one JSON body without an end", whole, `{"choices":[{"message":{"content":"hi"}}]}`, "", "", fault.Truncated},
-		{"calls without index", stream, sse(`{"choices":[{"delta":{"tool_calls":[{"id":"a","function":{"name":"f","arguments":"{}"}},`+
-			`{"id":"b","function":{"name":"g","arguments":"{\"y\""}}]}}]}`,
-			`{"choices":[{"delta":{"tool_calls":[{"function":{"arguments":":2}"}}]},"finish_reason":"tool_calls"}]}`),
-			"", `a f {} b g {"y":2}`, ""},
-		{"all calls at index 0", stream, sse(`{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]}}]}`,
-			`{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"b","function":{"name":"g","arguments":"{}"}}]},"finish_reason":"stop"}]}`),
-			"", `a f {} b g {}`, ""},
-		{"interleaved calls", stream, sse(
-			`{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{\"x\":"}},{"index":1,"id":"b","function":{"name":"g","arguments":""}}]}}]}`,
-			`{"choices":[{"delta":{"tool_calls":[{"index":1,"function":{"arguments":"{}"}},{"index":0,"function":{"arguments":"1}"}}]},"finish_reason":"tool_calls"}]}`),
-			"", `a f {"x":1} b g {}`, ""},
-		{"a call without id and arguments", stream, sse(`{"choices":[{"delta":{"tool_calls":[{"index":-1,"function":{"name":"f"}}]},"finish_reason":"stop"}]}`),
-			"", `call_0 f {}`, ""},
-		{"null arguments", stream, sse(`{"choices":[{"delta":{"tool_calls":[{"id":"a","function":{"name":"f","arguments":"null"}}]},"finish_reason":"stop"}]}`),
-			"", `a f {}`, ""},
-		{"arguments as an object", stream, sse(`{"choices":[{"delta":{"tool_calls":[{"id":"a","function":{"name":"f","arguments":{"x":1}}}]},"finish_reason":"stop"}]}`),
-			"", `a f {"x":1}`, ""},
-		{"arguments that are a list", stream, sse(`{"choices":[{"delta":{"tool_calls":[{"id":"a","function":{"name":"f","arguments":"[1]"}}]},"finish_reason":"tool_calls"}]}`),
-			"", "", fault.Truncated},
-		{"a call without a name", stream, sse(`{"choices":[{"delta":{"tool_calls":[{"id":"a","function":{"arguments":"{}"}}]},"finish_reason":"tool_calls"}]}`),
-			"", "", fault.Truncated},
-		{"an end for calls that did not come", stream, sse(`{"choices":[{"delta":{"content":"hi"},"finish_reason":"tool_calls"}]}`), "", "", fault.Truncated},
-		{"content in parts", stream, sse(`{"choices":[{"delta":{"content":[{"type":"thinking"},{"type":"text","text":"hi"}]},"finish_reason":"eos"}]}`), "hi", "", ""},
-		{"an empty finish reason is none", stream, sse(`{"choices":[{"delta":{"content":"hi"},"finish_reason":""}]}`), "", "", fault.Truncated},
-		{"an unknown finish reason", stream, sse(`{"choices":[{"delta":{"content":"hi"},"finish_reason":"moonrise"}]}`), "", "", fault.Unknown},
-		{"only white space", stream, sse(`{"choices":[{"delta":{"content":" \n"},"finish_reason":"stop"}]}`), "", "", fault.Truncated},
-		{"all tokens thought away", stream, sse(`{"choices":[{"delta":{"content":""},"finish_reason":"length"}]}`), "", "", fault.Truncated},
-		{"a refusal", stream, sse(`{"choices":[{"delta":{"refusal":"I will not"},"finish_reason":"stop"}]}`), "", "", fault.Refused},
-		{"another choice", stream, sse(`{"choices":[{"index":1,"delta":{"content":"no"}},{"index":0,"delta":{"content":"hi"},"finish_reason":"stop"}]}`), "hi", "", ""},
-		{"an error at the top", stream, sse(`{"object":"error","message":"maximum context length is 8","code":400}`), "", "", fault.ContextOverflow},
-		{"an error without words", stream, sse(`{"object":"error"}`), "", "", fault.Unknown},
-		{"an error that is a text", stream, sse(`{"error":"the server is overloaded"}`), "", "", fault.Overloaded},
-		{"an error in a choice", stream, sse(`{"choices":[{"delta":{},"finish_reason":"error","error":{"code":502,"message":"upstream"}}]}`), "", "", fault.Transient},
-		{"an error in a list", stream, sse(`[{"error":{"code":429,"status":"RESOURCE_EXHAUSTED"}}]`), "", "", fault.Throttled},
-		{"an error that is null", stream, sse(`{"error":null,"choices":[{"delta":{"content":"hi"},"finish_reason":"stop"}]}`), "hi", "", ""},
-		{"an error after the end", stream, sse(`{"choices":[{"delta":{"content":"hi"},"finish_reason":"stop"}]}`, `{"error":{"message":"no"}}`), "", "", fault.Unknown},
-		{"no stream at all", "text/html", "<html>sign in, please</html>", "", "", fault.Truncated},
-		{"nothing", stream, "", "", "", fault.Truncated},
-	}
-	for _, c := range cases {
+	{"one JSON body that is an error", whole, `{"error":{"code":503,"message":"no room"}}`, "", "", fault.Overloaded},
+	{"one JSON body without an end", whole, `{"choices":[{"message":{"content":"hi"}}]}`, "", "", fault.Truncated},
+	{"calls without index", stream, sse(`{"choices":[{"delta":{"tool_calls":[{"id":"a","function":{"name":"f","arguments":"{}"}},`+
+		`{"id":"b","function":{"name":"g","arguments":"{\"y\""}}]}}]}`,
+		`{"choices":[{"delta":{"tool_calls":[{"function":{"arguments":":2}"}}]},"finish_reason":"tool_calls"}]}`),
+		"", `a f {} b g {"y":2}`, ""},
+	{"all calls at index 0", stream, sse(`{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]}}]}`,
+		`{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"b","function":{"name":"g","arguments":"{}"}}]},"finish_reason":"stop"}]}`),
+		"", `a f {} b g {}`, ""},
+	{"interleaved calls", stream, sse(
+		`{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{\"x\":"}},{"index":1,"id":"b","function":{"name":"g","arguments":""}}]}}]}`,
+		`{"choices":[{"delta":{"tool_calls":[{"index":1,"function":{"arguments":"{}"}},{"index":0,"function":{"arguments":"1}"}}]},"finish_reason":"tool_calls"}]}`),
+		"", `a f {"x":1} b g {}`, ""},
+	{"a call without id and arguments", stream, sse(`{"choices":[{"delta":{"tool_calls":[{"index":-1,"function":{"name":"f"}}]},"finish_reason":"stop"}]}`),
+		"", `call_0 f {}`, ""},
+	{"null arguments", stream, sse(`{"choices":[{"delta":{"tool_calls":[{"id":"a","function":{"name":"f","arguments":"null"}}]},"finish_reason":"stop"}]}`),
+		"", `a f {}`, ""},
+	{"arguments as an object", stream, sse(`{"choices":[{"delta":{"tool_calls":[{"id":"a","function":{"name":"f","arguments":{"x":1}}}]},"finish_reason":"stop"}]}`),
+		"", `a f {"x":1}`, ""},
+	{"arguments that are a list", stream, sse(`{"choices":[{"delta":{"tool_calls":[{"id":"a","function":{"name":"f","arguments":"[1]"}}]},"finish_reason":"tool_calls"}]}`),
+		"", "", fault.Truncated},
+	{"a call without a name", stream, sse(`{"choices":[{"delta":{"tool_calls":[{"id":"a","function":{"arguments":"{}"}}]},"finish_reason":"tool_calls"}]}`),
+		"", "", fault.Truncated},
+	{"an end for calls that did not come", stream, sse(`{"choices":[{"delta":{"content":"hi"},"finish_reason":"tool_calls"}]}`), "", "", fault.Truncated},
+	{"content in parts", stream, sse(`{"choices":[{"delta":{"content":[{"type":"thinking"},{"type":"text","text":"hi"}]},"finish_reason":"eos"}]}`), "hi", "", ""},
+	{"an empty finish reason is none", stream, sse(`{"choices":[{"delta":{"content":"hi"},"finish_reason":""}]}`), "", "", fault.Truncated},
+	{"an unknown finish reason", stream, sse(`{"choices":[{"delta":{"content":"hi"},"finish_reason":"moonrise"}]}`), "", "", fault.Unknown},
+	{"only white space", stream, sse(`{"choices":[{"delta":{"content":" \n"},"finish_reason":"stop"}]}`), "", "", fault.Truncated},
+	{"all tokens thought away", stream, sse(`{"choices":[{"delta":{"content":""},"finish_reason":"length"}]}`), "", "", fault.Truncated},
+	{"a refusal", stream, sse(`{"choices":[{"delta":{"refusal":"I will not"},"finish_reason":"stop"}]}`), "", "", fault.Refused},
+	{"another choice", stream, sse(`{"choices":[{"index":1,"delta":{"content":"no"}},{"index":0,"delta":{"content":"hi"},"finish_reason":"stop"}]}`), "hi", "", ""},
+	{"an error at the top", stream, sse(`{"object":"error","message":"maximum context length is 8","code":400}`), "", "", fault.ContextOverflow},
+	{"an error without words", stream, sse(`{"object":"error"}`), "", "", fault.Unknown},
+	{"an error that is a text", stream, sse(`{"error":"the server is overloaded"}`), "", "", fault.Overloaded},
+	{"an error in a choice", stream, sse(`{"choices":[{"delta":{},"finish_reason":"error","error":{"code":502,"message":"upstream"}}]}`), "", "", fault.Transient},
+	{"an error in a list", stream, sse(`[{"error":{"code":429,"status":"RESOURCE_EXHAUSTED"}}]`), "", "", fault.Throttled},
+	{"an error that is null", stream, sse(`{"error":null,"choices":[{"delta":{"content":"hi"},"finish_reason":"stop"}]}`), "hi", "", ""},
+	{"an error after the end", stream, sse(`{"choices":[{"delta":{"content":"hi"},"finish_reason":"stop"}]}`, `{"error":{"message":"no"}}`), "", "", fault.Unknown},
+	{"no stream at all", "text/html", "<html>sign in, please</html>", "", "", fault.Truncated},
+	{"nothing", stream, "", "", "", fault.Truncated},
+}
+
+func TestCompatibleServersAreUnderstood(t *testing.T) {
+	for _, c := range bodies {
 		t.Run(c.name, func(t *testing.T) {
 			var shown strings.Builder
 			a, err := answering(t, c.contentType, c.body, Config{}).Generate(t.Context(), ask("x"), func(c model.Chunk) {
@@ -238,6 +243,68 @@ func TestTheRequestIsWhatServersOfEachKindKnow(t *testing.T) {
 		tools, _ := json.Marshal(body["tools"])
 		if string(tools) != `[{"function":{"name":"f","parameters":{"properties":{},"type":"object"}},"type":"function"}]` {
 			t.Errorf("tools: %s", tools)
+		}
+	}
+}
+
+func TestAConnectionIsUsedAgain(t *testing.T) {
+	seen := map[string]bool{}
+	p := against(t, Config{}, func(w http.ResponseWriter, r *http.Request) {
+		seen[r.RemoteAddr] = true
+		w.Header().Set("Content-Type", stream)
+		_, _ = io.WriteString(w, sse(`{"choices":[{"delta":{"content":"hi"},"finish_reason":"stop"}]}`))
+	})
+	for range 5 {
+		if _, err := p.Generate(t.Context(), ask("x"), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(seen) != 1 {
+		t.Errorf("five calls used %d connections", len(seen))
+	}
+}
+
+func TestACompleteAnswerIsNotLostToWhatFollows(t *testing.T) {
+	const end = `data: {"choices":[{"delta":{"content":"hi"},"finish_reason":"stop"}]}` + "\n\n"
+	for name, body := range map[string]string{"DONE and silence": end + "data: [DONE]\n\n", "silence": end} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			p := against(t, Config{}, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", stream)
+				_, _ = io.WriteString(w, body)
+				_ = http.NewResponseController(w).Flush()
+				<-r.Context().Done() // the connection stays open until the client gives it up
+			})
+			var stop func(model.Chunk)
+			if name == "silence" { // nothing but the end of the context ends this one
+				stop = func(model.Chunk) { cancel() }
+			}
+			a, err := p.Generate(ctx, ask("x"), stop)
+			if err != nil || a.Message.Text() != "hi" {
+				t.Errorf("got %v, %v", a, err)
+			}
+		})
+	}
+}
+
+func TestTimeoutsOfTheHTTPClientAreToldApart(t *testing.T) {
+	for _, c := range []struct {
+		begin bool
+		want  fault.Kind
+	}{{false, fault.TimeoutFirstToken}, {true, fault.TimeoutTotal}} {
+		client := newClient()
+		client.Timeout = 50 * time.Millisecond
+		p := against(t, Config{HTTPClient: client}, func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body) // else the server does not notice that the client has gone
+			if c.begin {
+				w.Header().Set("Content-Type", stream)
+				_ = http.NewResponseController(w).Flush()
+			}
+			<-r.Context().Done()
+		})
+		if _, err := p.Generate(t.Context(), ask("x"), nil); fault.KindOf(err) != c.want {
+			t.Errorf("begun %t: got %v, want %s", c.begin, err, c.want)
 		}
 	}
 }
