@@ -133,7 +133,7 @@ func cancelled(p *probe, deadline bool) {
 		p.expect(false, "Generate did not return within %s after its context had ended", patience)
 		return
 	}
-	p.expect(time.Since(start) < time.Second, "Generate took %s to return after its context had ended", time.Since(start))
+	p.expect(time.Since(start) < patience/2, "Generate took %s to return after its context had ended", time.Since(start))
 	o := p.finish(call)
 	p.expectKind(o, fault.Cancelled)
 	prefix(p, o)

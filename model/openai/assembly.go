@@ -16,7 +16,7 @@ import (
 
 const (
 	maxAnswer = 8 << 20 // bytes of text and arguments in one answer
-	maxCalls  = 128      // tool calls in one answer
+	maxCalls  = 128     // tool calls in one answer
 
 	// drainTime is how long the end of a response is waited for after its answer is complete: read to the end, the
 	// connection can be used again, but an answer is not to be held back for it.
