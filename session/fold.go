@@ -89,7 +89,7 @@ func (s *Session) event(rec Record, b Batch, index int, e Event) error {
 		s.Owner = ""
 		return nil
 	case StateSet:
-		return s.set(rec, e.Set)
+		return s.set(rec, e)
 	case SessionCleared:
 		if len(s.Open) > 0 {
 			return s.corrupt(rec, "clears a session that is at work")
@@ -188,22 +188,29 @@ func (s *Session) claim(rec Record, b Batch, c *Claim) error {
 	return nil
 }
 
-func (s *Session) set(rec Record, set *Setting) error {
-	if set == nil || set.Name == "" {
-		return s.corrupt(rec, "sets nothing")
+// set keeps a change of the state with the turn that made it, until the turn ends: a re-run of the turn sees the state
+// of its start.
+func (s *Session) set(rec Record, e Event) error {
+	t := s.Turn(e.Turn)
+	if e.Set == nil || e.Set.Name == "" || t == nil || t.State.Ended() {
+		return s.corrupt(rec, "sets nothing, or for no turn")
 	}
-	if s.preview {
-		return nil
-	}
-	if s.State == nil {
-		s.State = map[string]json.RawMessage{}
-	}
-	if len(set.Value) == 0 || string(set.Value) == "null" {
-		delete(s.State, set.Name)
-	} else {
+	t.Sets = append(t.Sets, *e.Set)
+	return nil
+}
+
+// merge makes a turn's changes the session's.
+func (s *Session) merge(t *Turn) {
+	for _, set := range t.Sets {
+		if len(set.Value) == 0 || string(set.Value) == "null" {
+			delete(s.State, set.Name)
+			continue
+		}
+		if s.State == nil {
+			s.State = map[string]json.RawMessage{}
+		}
 		s.State[set.Name] = set.Value
 	}
-	return nil
 }
 
 func (s *Session) stepEvent(rec Record, t *Turn, e Event) error {
@@ -275,6 +282,9 @@ func (s *Session) end(rec Record, b Batch, t *Turn, e Event) error {
 	}
 	t.Reply, t.Failure, t.Wait = e.Reply, e.Failure, nil
 	t.EndedAt, t.EndSeq = b.At, rec.Seq
+	if !s.preview {
+		s.merge(t)
+	}
 	for i, o := range s.Open {
 		if o == t {
 			s.Open = append(s.Open[:i:i], s.Open[i+1:]...)

@@ -25,6 +25,7 @@ type Turn struct {
 	Cancel     *Signal // an unread request to cancel
 	Recoveries int     // takeovers since the last progress
 	Retried    bool    // a later turn took its place
+	Sets       []Setting
 
 	Reply   *Reply
 	Failure *Failure
