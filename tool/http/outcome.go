@@ -1,0 +1,146 @@
+package httptool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/agentkernel/agentkernel"
+	"github.com/agentkernel/agentkernel/fault"
+)
+
+// maxShown bounds the part of a refusal's body that goes into an error's text, in bytes.
+const maxShown = 4 << 10
+
+// cutError says that a response began and did not come whole.
+type cutError struct {
+	status int
+	err    error
+}
+
+func (e *cutError) Error() string {
+	return fmt.Sprintf("the response (status %d) broke off: %v", e.status, e.err)
+}
+
+func (e *cutError) Unwrap() error { return e.err }
+
+// readUpTo reads at most limit bytes. An error before that many came means that the body is incomplete.
+func readUpTo(r io.Reader, limit int64) (string, error) {
+	b, err := io.ReadAll(io.LimitReader(r, limit))
+	return string(b), err
+}
+
+// resultOf makes the outcome of a call of its response.
+func (t *tool) resultOf(a *answer) (string, error) {
+	if a.status >= 200 && a.status <= 299 {
+		return a.body, nil
+	}
+	err := t.refusal(a)
+	seenBefore := t.spec.Refuses != agentkernel.RefusesNothing &&
+		(a.status == http.StatusConflict || a.status == http.StatusPreconditionFailed)
+	if !certainlyRefused(a.status) || seenBefore {
+		return "", agentkernel.Unclear(err)
+	}
+	return "", err
+}
+
+// certainlyRefused reports that a status says that the request had no effect.
+func certainlyRefused(status int) bool {
+	return status >= 400 && status <= 499 ||
+		status == http.StatusTemporaryRedirect || status == http.StatusPermanentRedirect // "ask there instead"
+}
+
+func (t *tool) refusal(a *answer) error {
+	kind := fault.Invalid
+	switch {
+	case a.status == http.StatusUnauthorized, a.status == http.StatusForbidden:
+		kind = fault.Auth
+	case a.status == http.StatusTooManyRequests:
+		kind = fault.Throttled
+	case a.status >= 500:
+		kind = fault.Transient
+	}
+	text := fmt.Sprintf("the tool answered %d", a.status)
+	if name := http.StatusText(a.status); name != "" {
+		text += " " + name
+	}
+	if a.status >= 300 && a.status <= 399 {
+		text += ", a redirect, which is not followed"
+	}
+	if body := strings.TrimSpace(strings.ToValidUTF8(a.body, "\uFFFD")); body != "" {
+		if len(body) > maxShown {
+			body = strings.ToValidUTF8(body[:maxShown], "") + "…"
+		}
+		text += ": " + body
+	}
+	return fault.New(kind, "", "%s", t.scrub(text))
+}
+
+// failure makes the outcome of a call that has no whole response.
+func (t *tool) failure(s *sending, err error) error {
+	var cut *cutError
+	var egress *egressError
+	var address *url.Error
+	kind := fault.Transient
+	switch {
+	case errors.As(err, &cut):
+		kind = fault.Truncated
+	case errors.As(err, &egress):
+		kind = fault.Config
+		err = egress
+	case errors.Is(err, context.Canceled):
+		kind = fault.Cancelled
+	case errors.Is(err, context.DeadlineExceeded):
+		kind = fault.TimeoutTotal
+	}
+	if errors.As(err, &address) {
+		err = address.Err // the URL around it may hold a secret
+	}
+	if !s.left.Load() {
+		return fault.New(kind, "", "the call was not sent: %s", t.scrub(err.Error()))
+	}
+	return agentkernel.Unclear(fault.New(kind, "", "the call was sent, and no whole answer came: %s", t.scrub(err.Error())))
+}
+
+// mask stands for a secret.
+const mask = "***"
+
+// scrubber replaces secrets in texts.
+type scrubber []string
+
+// newScrubber hides header values, with and without a scheme such as "Bearer", and what a URL holds beside its path.
+// Values of less than four characters are no secrets, and replacing them would tear words apart.
+func newScrubber(requests ...*request) scrubber {
+	var all scrubber
+	add := func(values ...string) {
+		for _, v := range values {
+			if len(v) >= 4 && !slices.Contains(all, v) {
+				all = append(all, v)
+			}
+		}
+	}
+	for _, r := range requests {
+		if r == nil {
+			continue
+		}
+		for _, v := range r.headers {
+			_, credential, _ := strings.Cut(v, " ")
+			add(v, strings.TrimSpace(credential))
+		}
+		add(r.template.secrets()...)
+	}
+	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) }) // one may hold another
+	return all
+}
+
+func (s scrubber) clean(text string) string {
+	for _, secret := range s {
+		text = strings.ReplaceAll(text, secret, mask)
+	}
+	return text
+}
