@@ -261,18 +261,24 @@ func (c *call) resultOf(text string, isError bool) model.Result {
 }
 
 // stillOwner checks, before an effect that must not happen twice, that nobody can have taken the session over: the lease
-// is good, and the fold says so. A lapsed lease is renewed, and then the journal is read afresh.
+// is good, it never lapsed since the fold was known to be fresh, and the fold says so. After a lapse the journal is read.
 func (t *Turn) stillOwner(ctx context.Context) error {
-	for !t.k.leased() {
-		t.k.renew()
-		if err := t.j.refresh(); err != nil || !t.k.leased() {
-			if !pause(ctx, retryStore) {
-				return context.Cause(ctx)
-			}
+	for {
+		term, ok := t.k.leased()
+		switch {
+		case !ok:
+			t.k.renew()
+		case t.tenure.term.Load() == term:
+			return t.j.view(func(s *session.Session) error {
+				_, err := t.owned(s)
+				return err
+			})
+		case t.j.refresh() == nil:
+			t.tenure.term.Store(term)
+			continue
+		}
+		if _, ok := t.k.leased(); !ok && !pause(ctx, retryStore) {
+			return context.Cause(ctx)
 		}
 	}
-	return t.j.view(func(s *session.Session) error {
-		_, err := t.owned(s)
-		return err
-	})
 }

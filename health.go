@@ -1,7 +1,6 @@
 package agentkernel
 
 import (
-	"context"
 	"time"
 
 	"github.com/agentkernel/agentkernel/session"
@@ -25,9 +24,10 @@ type Health struct {
 // several in each lease. A store that is down makes it degraded, not unhealthy: another replica would have the same
 // store.
 func (k *Kernel) Health() Health {
+	_, leased := k.leased()
 	h := Health{
 		Status: "healthy", Timestamp: time.Now().UTC(), Runtime: "operational", MemoryBackend: "connected",
-		Replica: k.id, Running: int(k.running.Load()), Store: k.store.Durability(), Leased: k.leased(),
+		Replica: k.id, Running: int(k.running.Load()), Store: k.store.Durability(), Leased: leased,
 	}
 	if trouble := k.storeErr.Load(); trouble != nil {
 		h.Status, h.MemoryBackend, h.StoreErr = "degraded", "disconnected", trouble.err.Error()
@@ -74,14 +74,4 @@ func (k *Kernel) Agents() []AgentInfo {
 		list = append(list, i)
 	}
 	return list
-}
-
-// Ready waits until the store has answered once, or ctx ends.
-func (k *Kernel) Ready(ctx context.Context) bool {
-	for !k.leased() {
-		if !pause(ctx, 50*time.Millisecond) {
-			return false
-		}
-	}
-	return true
 }

@@ -26,6 +26,7 @@ type journal struct {
 	flushing bool
 	changed  chan struct{} // closed and replaced whenever the fold moves
 	run      *tenure       // set while this replica is the owner
+	term     uint64        // of the lease, at the newest claim
 	live     live          // text being streamed
 	recent   []passed      // the newest records, for readers of streams
 	pins     int           // users that keep it in the cache
@@ -75,6 +76,7 @@ type draft struct {
 	now    session.Millis
 	events []session.Event
 	epoch  uint64
+	term   uint64 // of the lease under which it claims, 0 when it does not claim
 }
 
 // place says where a proposal's events went.
@@ -219,6 +221,9 @@ func (j *journal) write(batch []*proposal) {
 			p.finish(place{}, fault.New(fault.Internal, "journal.write", "the request does not fit the session's state: %w", err))
 		}
 		return
+	}
+	if d.term > 0 {
+		j.term = d.term
 	}
 	j.mu.Unlock()
 	err = j.k.append(j.key, at, rec, next)

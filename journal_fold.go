@@ -188,7 +188,7 @@ func (j *journal) moved() {
 		}
 	}
 	if mine && j.run == nil && s.Runnable() && j.k.ctx.Err() == nil {
-		j.run = j.k.begin(j, s.Epoch)
+		j.run = j.k.begin(j, s.Epoch, j.term)
 	}
 }
 

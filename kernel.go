@@ -67,9 +67,10 @@ type Kernel struct {
 	sessions map[session.Key]*journal
 	lru      *list.List // of *journal, most recently used first
 
-	running  atomic.Int64 // sessions owned here, each runs one turn
-	starved  atomic.Bool  // work was left for later because there was no room
-	lease    atomic.Int64 // until when this replica may dispatch, on the boot clock
+	running  atomic.Int64  // sessions owned here, each runs one turn
+	starved  atomic.Bool   // work was left for later because there was no room
+	lease    atomic.Int64  // until when this replica may dispatch, on the boot clock
+	term     atomic.Uint64 // goes up whenever the lease had lapsed
 	storeErr atomic.Pointer[storeTrouble]
 	peers    peers
 	follow   following

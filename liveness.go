@@ -52,6 +52,9 @@ func (k *Kernel) renew() {
 		k.log.Warn("the store did not take the beat", "error", err)
 		return
 	}
+	if int64(k.cfg.boot()) >= k.lease.Load() {
+		k.term.Add(1) // the beat came after the others may have given this replica up
+	}
 	k.lease.Store(int64(sent + k.cfg.LeaseTTL))
 }
 
@@ -62,8 +65,12 @@ func (k *Kernel) info() ReplicaInfo {
 	}
 }
 
-// leased reports whether no other replica can think yet that this one is dead.
-func (k *Kernel) leased() bool { return int64(k.cfg.boot()) < k.lease.Load() }
+// leased reports whether no other replica can think that this one is dead, now or at any time since term began. A lease
+// that lapsed and was renewed is a new term: what was owned before may have been taken over in between.
+func (k *Kernel) leased() (term uint64, ok bool) {
+	term = k.term.Load()
+	return term, int64(k.cfg.boot()) < k.lease.Load() && term == k.term.Load()
+}
 
 // look reads the registry and returns the ids of replicas that are dead. next is when the next one may be, from now.
 func (k *Kernel) look() (dead []string, next time.Duration, err error) {

@@ -159,7 +159,8 @@ func (k *Kernel) mayClaim() bool {
 		k.starved.Store(true)
 		return false
 	}
-	return k.phase.Load() == operational && k.leased()
+	_, leased := k.leased()
+	return leased && k.phase.Load() == operational
 }
 
 // room is how many more turns may run here.
@@ -167,6 +168,6 @@ func (k *Kernel) room() int { return k.cfg.MaxRunning - int(k.running.Load()) }
 
 // claim makes this replica the owner in the record being drafted.
 func (k *Kernel) claim(s *session.Session, d *draft, cause string) session.Event {
-	d.epoch = s.Epoch + 1
+	d.epoch, d.term = s.Epoch+1, k.term.Load()
 	return session.Event{Type: session.SessionClaimed, Claim: &session.Claim{Replica: k.id, Epoch: d.epoch, From: s.Owner, Cause: cause}}
 }

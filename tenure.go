@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/agentkernel/agentkernel/fault"
@@ -28,6 +29,7 @@ type tenure struct {
 	epoch uint64
 	ctx   context.Context
 	end   context.CancelCauseFunc
+	term  atomic.Uint64 // of the lease, in which the session was last known to be ours
 
 	mu   sync.Mutex
 	turn session.Ref             // running now
@@ -35,8 +37,9 @@ type tenure struct {
 }
 
 // begin starts the tenure that a claim just made. j.mu is held.
-func (k *Kernel) begin(j *journal, epoch uint64) *tenure {
+func (k *Kernel) begin(j *journal, epoch, term uint64) *tenure {
 	r := &tenure{j: j, epoch: epoch}
+	r.term.Store(term)
 	r.ctx, r.end = context.WithCancelCause(k.ctx)
 	j.pins++
 	k.running.Add(1)

@@ -6,6 +6,3 @@ import "time"
 var start = time.Now()
 
 func monotonic() time.Duration { return time.Since(start) }
-
-// Monotonic is a clock that testing/synctest controls; see [Boot] for the one that production uses.
-func Monotonic() time.Duration { return monotonic() }

@@ -1,0 +1,241 @@
+package agentkernel
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/agentkernel/agentkernel/internal/failpoint"
+	"github.com/agentkernel/agentkernel/model"
+	"github.com/agentkernel/agentkernel/session"
+	"github.com/agentkernel/agentkernel/store/memory"
+)
+
+// shapes are the turns that are run against every crash. A word of a prompt names a tool, "|" begins the next round.
+var shapes = []struct {
+	name    string
+	prompts []string
+}{
+	{"no tool", []string{"hello"}},
+	{"read-only, two at once", []string{"read read"}},
+	{"idempotent", []string{"idem"}},
+	{"at most once, with reconcile", []string{"once"}},
+	{"at most once, asks a person", []string{"ask"}},
+	{"at most once, tells the model", []string{"tell"}},
+	{"at most once, fails the turn", []string{"fail"}},
+	{"at most once, tool refuses duplicates", []string{"refuse"}},
+	{"every class at once", []string{"read idem once ask refuse"}},
+	{"three rounds", []string{"read|once|idem refuse"}},
+	{"two turns of one session", []string{"once", "read|ask"}},
+}
+
+// outcomeOf is what a run leaves behind, as far as crashes must not change it.
+type outcomeOf struct {
+	Transcript []model.Message
+	States     []session.TurnState
+}
+
+// TestACrashAtAnyPlaceChangesNothing stops a replica at every place that a crash-free run passes, in every way that a
+// process can stop there, lets a second replica finish, and compares.
+func TestACrashAtAnyPlaceChangesNothing(t *testing.T) {
+	cases := 0
+	for _, shape := range shapes {
+		var want outcomeOf
+		var hits []failpoint.Name
+		synctest.Test(t, func(t *testing.T) {
+			want, hits = crashFree(t, shape.prompts)
+		})
+		nth := map[failpoint.Name]int{}
+		for _, name := range hits {
+			nth[name]++
+			modes := []string{"crash", "stall"}
+			if name == failpoint.AppendAfter {
+				modes = append(modes, "lost")
+			}
+			for _, mode := range modes {
+				cases++
+				n := nth[name]
+				t.Run(fmt.Sprintf("%s/%s.%d/%s", shape.name, name, n, mode), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) { crashed(t, shape.prompts, name, n, mode, want) })
+				})
+			}
+		}
+	}
+	t.Logf("%d cases", cases)
+	if cases < 200 {
+		t.Errorf("only %d cases: the enumeration lost most places", cases)
+	}
+}
+
+func crashFree(t *testing.T, prompts []string) (outcomeOf, []failpoint.Name) {
+	w := newWorld(t, memory.New())
+	r := w.replica(w.config(), "", 0, "")
+	defer r.stop()
+	for i, p := range prompts {
+		h, err := r.Start(t.Context(), Request{Session: "s", Prompt: p, Key: fmt.Sprint("k", i)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return w.outcome(), r.hits
+}
+
+func crashed(t *testing.T, prompts []string, name failpoint.Name, nth int, mode string, want outcomeOf) {
+	w := newWorld(t, memory.New())
+	first := w.replica(w.config(), name, nth, mode)
+	defer first.stop()
+	clientDone := make(chan struct{})
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	go func() { // a client of the first replica, who sends the turns one after the other
+		defer close(clientDone)
+		for i, p := range prompts {
+			h, err := first.Start(ctx, Request{Session: "s", Prompt: p, Key: fmt.Sprint("k", i)})
+			if err != nil {
+				return
+			}
+			if _, err := h.Settle(ctx); err != nil {
+				return
+			}
+		}
+	}()
+	select {
+	case <-first.struck:
+	case <-clientDone: // a lost answer stops nothing; and calls that end together may need one record less than before
+	}
+	second := w.replica(w.config(), "", 0, "")
+	defer second.stop()
+	for i, p := range prompts {
+		w.finish(ctx, second, Request{Session: "s", Prompt: p, Key: fmt.Sprint("k", i)})
+	}
+	if mode == "stall" { // the first owner wakes up, long after it was taken over
+		first.thaw()
+		time.Sleep(10 * time.Second)
+	}
+	cancel()
+	<-clientDone
+	w.judge(want)
+}
+
+// finish sends a request again, under the same key, until its turn has ended; a turn that asks what became of a call is
+// answered with the truth.
+func (w *world) finish(ctx context.Context, r *replica, req Request) {
+	for {
+		h, err := r.Start(ctx, req)
+		if err != nil {
+			w.t.Fatalf("the request sent again: %v", err)
+		}
+		i, err := h.Settle(ctx)
+		if err != nil {
+			w.t.Fatalf("the turn sent again: %v", err)
+		}
+		switch {
+		case i.State.Ended():
+			return
+		case i.State == session.Waiting && i.Waiting.Reason == session.WaitInDoubt:
+			w.answer(ctx, r, i)
+		default:
+			w.t.Fatalf("turn %s is %s and nobody ends it: %+v", i.ID, i.State, i.Waiting)
+		}
+	}
+}
+
+func (w *world) answer(ctx context.Context, r *replica, i *TurnInfo) {
+	res := Resolution{Step: i.Waiting.Step, Outcome: session.RunAgain}
+	s := w.fold(session.Key{ID: i.Session})
+	id, _ := session.ParseTurnID(i.ID)
+	st := s.Find(id).Step(i.Waiting.Step)
+	w.mu.Lock()
+	if w.effects[st.Start.Key] > 0 {
+		res.Outcome, res.Result = session.Happened, "did "+string(st.Start.Args)
+	}
+	w.mu.Unlock()
+	if _, err := r.Resolve(ctx, TurnRef{ID: i.ID}, res); err != nil {
+		w.t.Fatalf("resolve: %v", err)
+	}
+}
+
+// outcome reads what a run left in the journal.
+func (w *world) outcome() outcomeOf {
+	s := w.fold(session.Key{ID: "s"})
+	var o outcomeOf
+	for _, t := range s.Turns {
+		o.States = append(o.States, t.State)
+	}
+	messages, err := history(s)
+	if err != nil {
+		w.t.Error(err)
+	}
+	o.Transcript = messages
+	return o
+}
+
+// judge compares a run that was disturbed with one that was not, and checks what must hold in every run.
+func (w *world) judge(want outcomeOf) {
+	w.t.Helper()
+	s := w.fold(session.Key{ID: "s"})
+	if s.Owner != "" || len(s.Open) > 0 {
+		w.t.Errorf("the session is not at rest: owner %q, %d open turns", s.Owner, len(s.Open))
+	}
+	told := false // a call stayed unknown, which its policy allows to change the answer
+	for _, turn := range s.Turns {
+		w.checkSteps(turn)
+		for _, st := range turn.Steps {
+			told = told || st.State == session.StepUnclear || st.Solved != nil && st.Solved.Outcome == session.StaysUnknown ||
+				st.Solved != nil && st.Solved.Outcome == session.DidNotHappen || st.Result != nil && st.Result.Healed
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, v := range w.violated {
+		w.t.Error(v)
+	}
+	for key, n := range w.effects {
+		if n > 1 && w.once(s, key) {
+			w.t.Errorf("the call with key %s had %d effects", key, n)
+		}
+	}
+	got := w.outcome()
+	if told {
+		if len(got.States) != len(want.States) {
+			w.t.Errorf("turns are %v, want %v", got.States, want.States)
+		}
+		return
+	}
+	if !reflect.DeepEqual(got, want) {
+		w.t.Errorf("the crash changed the outcome:\n got %+v\nwant %+v", got, want)
+	}
+}
+
+// once reports whether the call of that key must have one effect at most: it was started as at-most-once.
+func (w *world) once(s *session.Session, key string) bool {
+	for _, t := range s.Turns {
+		for _, st := range t.Steps {
+			if st.Start != nil && st.Start.Key == key {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// checkSteps is P14 on what was journaled: every call of the model has exactly one result.
+func (w *world) checkSteps(t *session.Turn) {
+	for n := 0; ; n++ {
+		a, ok, err := answerOf(t.Step(modelKey(n)))
+		if err != nil || !ok {
+			return
+		}
+		for i := range a.Message.Calls() {
+			if st := t.Step(callKeyOf(modelKey(n), i)); st == nil || st.State != session.StepDone {
+				w.t.Errorf("turn %s: call %s has no result", t.Ref, callKeyOf(modelKey(n), i))
+			}
+		}
+	}
+}
