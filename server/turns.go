@@ -1,0 +1,211 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/agentkernel/agentkernel"
+	"github.com/agentkernel/agentkernel/session"
+)
+
+func isUnsupported(err error) bool { return errors.Is(err, http.ErrNotSupported) }
+
+type turnOutput struct {
+	Body *agentkernel.TurnInfo
+}
+
+type changeOutput struct {
+	Status   int
+	Location string `header:"Location" doc:"Where the turn can be looked at, when it has not ended"`
+	Body     *agentkernel.TurnInfo
+}
+
+// TurnList is a page of turns.
+type TurnList struct {
+	Turns []*agentkernel.TurnInfo `json:"turns" nullable:"false" doc:"Without their steps"`
+	Next  string                  `json:"next,omitempty" doc:"Ask with after= this for more; absent at the end"`
+}
+
+type turnInput struct {
+	wire
+	ID string `path:"id" doc:"A turn_id" example:"s_1f2e~1.1.0.5d41402a"`
+}
+
+type turnsInput struct {
+	wire
+	State   []string `query:"state" doc:"Only turns in these states: accepted, running, waiting, completed, failed, cancelled; separated by commas"`
+	Session string   `query:"session_id" doc:"Only turns of this session"`
+	After   string   `query:"after" doc:"The next of the page before"`
+	Limit   int      `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many turns to look for; the last session's turns are all given"`
+}
+
+type eventsInput struct {
+	wire
+	ID          string `path:"id" doc:"A turn_id" example:"s_1f2e~1.1.0.5d41402a"`
+	LastEventID string `header:"Last-Event-ID" maxLength:"512" doc:"The id of the last event that was seen"`
+	After       string `query:"after" maxLength:"512" doc:"The same, for clients that cannot send the header, which counts where both are sent"`
+}
+
+// ResolveBody is a person's word about a call in doubt.
+type ResolveBody struct {
+	_       struct{}        `additionalProperties:"false"`
+	Outcome session.Outcome `json:"outcome" enum:"happened,not_happened,run_again" doc:"What became of the call; run_again dispatches it once more"`
+	Step    string          `json:"step,omitempty" doc:"The step; it may be left out when one call is in doubt"`
+	Result  string          `json:"result,omitempty" doc:"What the call answered, if it happened"`
+	Note    string          `json:"note,omitempty" maxLength:"4096" doc:"For the journal"`
+}
+
+type resolveInput struct {
+	wire
+	ID   string `path:"id" doc:"A turn_id" example:"s_1f2e~1.1.0.5d41402a"`
+	Body ResolveBody
+}
+
+func (s *Server) routeTurns() {
+	op := func(id, method, path, summary, description string) huma.Operation {
+		return s.operation("turns", id, method, "/api/v1/turns"+path, summary, description)
+	}
+	change := func(verb, summary, description string) huma.Operation {
+		o := op(verb+"-turn", http.MethodPost, "/{id}/"+verb, summary, description)
+		o.Responses = s.responses(map[string]*huma.Response{
+			"202": {Description: "Done, and the turn goes on", Headers: location(), Content: s.media("application/json", agentkernel.TurnInfo{})},
+		})
+		return o
+	}
+	huma.Register(s.api, op("list-turns", http.MethodGet, "", "List turns", "Session by session in the order of ids. A page may be empty and still have a next."), s.listTurns)
+	huma.Register(s.api, op("get-turn", http.MethodGet, "/{id}", "Show a turn", ""), s.getTurn)
+	events := op("turn-events", http.MethodGet, "/{id}/events", "Follow a turn", "Server-sent events from the turn's beginning, or from after a given one, to its end: turn.accepted, step.started, delta, attempt.reset, step.completed, waiting, done; problem when the stream cannot go on. A reader that has seen done gets 204.")
+	events.Responses = s.responses(map[string]*huma.Response{
+		"200": {Description: "The events", Content: eventStream()},
+		"204": {Description: "There is nothing after that event, and there will be nothing"},
+	})
+	huma.Register(s.api, events, s.turnEvents)
+	huma.Register(s.api, change("resolve", "Say what became of a call in doubt", "The turn goes on with it."), s.resolve)
+	for _, a := range []struct {
+		verb, summary, description string
+		do                         func(context.Context, agentkernel.TurnRef) (*agentkernel.Handle, error)
+	}{
+		{"cancel", "Cancel a turn", "One that runs is told to stop and ends soon; one that waits ends at once.", s.k.Cancel},
+		{"retry", "Start a failed or cancelled turn again", "As a new turn that inherits what was already done; retrying twice gives the same new turn.", s.k.Retry},
+		{"release", "Let a quarantined turn run again", "", s.k.Release},
+		{"discard", "End a quarantined turn as failed", "", s.k.Discard},
+	} {
+		huma.Register(s.api, change(a.verb, a.summary, a.description),
+			func(ctx context.Context, in *turnInput) (*changeOutput, error) {
+				in.aboutTurn(in.ID)
+				h, err := a.do(ctx, agentkernel.TurnRef{ID: in.ID})
+				return s.changed(ctx, &in.wire, h, err)
+			})
+	}
+}
+
+func (s *Server) listTurns(ctx context.Context, in *turnsInput) (*struct{ Body TurnList }, error) {
+	q := agentkernel.TurnQuery{Session: in.Session, After: in.After, Limit: in.Limit}
+	for _, state := range in.State {
+		q.States = append(q.States, session.TurnState(state))
+	}
+	if err := checkAfter(in.After); err != nil {
+		return nil, s.problemOf(ctx, err)
+	}
+	turns, next, err := s.k.Turns(ctx, q)
+	if err != nil {
+		return nil, s.problemOf(ctx, err)
+	}
+	return &struct{ Body TurnList }{TurnList{Turns: orEmpty(turns), Next: next}}, nil
+}
+
+// checkAfter refuses a place to go on from that no listing has given.
+func checkAfter(id string) error {
+	if id == "" {
+		return nil
+	}
+	return session.CheckID("after", id)
+}
+
+// orEmpty is list as JSON clients expect it: never null.
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
+func (s *Server) getTurn(ctx context.Context, in *turnInput) (*turnOutput, error) {
+	_, i, err := s.find(ctx, &in.wire, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &turnOutput{i}, nil
+}
+
+func (s *Server) find(ctx context.Context, in *wire, id string) (*agentkernel.Handle, *agentkernel.TurnInfo, error) {
+	in.aboutTurn(id)
+	h, err := s.k.Turn("", id)
+	if err != nil {
+		return nil, nil, s.problemOf(ctx, err)
+	}
+	i, err := h.Info(ctx)
+	if err != nil {
+		return nil, nil, s.problemOf(ctx, err)
+	}
+	return h, i, nil
+}
+
+func (s *Server) turnEvents(ctx context.Context, in *eventsInput) (*huma.StreamResponse, error) {
+	h, i, err := s.find(ctx, &in.wire, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	after := in.LastEventID
+	if after == "" {
+		after = in.After
+	}
+	if after != "" && i.State.Ended() {
+		seen, err := s.sawEnd(ctx, h, after)
+		if err != nil {
+			return nil, s.problemOf(ctx, err)
+		}
+		if seen {
+			return &huma.StreamResponse{Body: func(ctx huma.Context) { ctx.SetStatus(http.StatusNoContent) }}, nil
+		}
+	}
+	return s.stream(h, after, func() func() bool { return func() bool { return true } }), nil
+}
+
+// sawEnd reports whether the event with id after is the last one of a turn that has ended.
+func (s *Server) sawEnd(ctx context.Context, h *agentkernel.Handle, after string) (bool, error) {
+	last := ""
+	for e, err := range h.Events(ctx, "") {
+		if err != nil {
+			return false, err
+		}
+		last = e.ID
+	}
+	return last == after, nil
+}
+
+func (s *Server) resolve(ctx context.Context, in *resolveInput) (*changeOutput, error) {
+	in.aboutTurn(in.ID)
+	b := in.Body
+	h, err := s.k.Resolve(ctx, agentkernel.TurnRef{ID: in.ID}, agentkernel.Resolution{Outcome: b.Outcome, Step: b.Step, Result: b.Result, Note: b.Note})
+	return s.changed(ctx, &in.wire, h, err)
+}
+
+// changed answers a request that changed a turn with the turn as it stands now.
+func (s *Server) changed(ctx context.Context, in *wire, h *agentkernel.Handle, err error) (*changeOutput, error) {
+	if err != nil {
+		return nil, s.problemOf(ctx, err)
+	}
+	in.about(h.Session(), h.ID())
+	i, err := h.Info(ctx)
+	if err != nil {
+		return nil, s.problemOf(ctx, err)
+	}
+	if i.State.Ended() {
+		return &changeOutput{Status: http.StatusOK, Body: i}, nil
+	}
+	return &changeOutput{Status: http.StatusAccepted, Location: turnPath(h.ID()), Body: i}, nil
+}
