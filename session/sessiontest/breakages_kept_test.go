@@ -196,7 +196,7 @@ func queries(alter func(*session.Query)) func(*broken) {
 
 var agendaBreakages = []breakage{
 	{"due returns the newest first", dues(func(h []session.Head) []session.Head { slices.Reverse(h); return h })},
-	{"due forgets one", dues(func(h []session.Head) []session.Head { return h[:max(len(h), 1)-min(len(h), 1)] })},
+	{"due forgets one", dues(func(h []session.Head) []session.Head { return h[min(len(h), 1):] })},
 	{"due returns heads without their attention", dues(func(h []session.Head) []session.Head {
 		for i := range h {
 			h[i].Due = 0

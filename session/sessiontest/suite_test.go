@@ -55,6 +55,9 @@ func TestBrokenStoresAreCaught(t *testing.T) {
 						continue
 					}
 					if r := perform(t, h, c); len(r.problems) > 0 {
+						if strings.Contains(r.problems[0], "panicked") {
+							t.Errorf("%s: %s; the copy must be wrong, not crash", c.name, r.problems[0])
+						}
 						t.Logf("caught by %q: %s", c.name, r.problems[0])
 						return
 					}
