@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/agentkernel/agentkernel"
+	"github.com/agentkernel/agentkernel/config"
+	"github.com/agentkernel/agentkernel/fault"
+	"github.com/agentkernel/agentkernel/internal/failpoint"
+	"github.com/agentkernel/agentkernel/model"
+	"github.com/agentkernel/agentkernel/model/openai"
+	"github.com/agentkernel/agentkernel/model/scripted"
+	"github.com/agentkernel/agentkernel/session"
+	"github.com/agentkernel/agentkernel/store/memory"
+	"github.com/agentkernel/agentkernel/store/sqlite"
+	httptool "github.com/agentkernel/agentkernel/tool/http"
+)
+
+// This file makes of a configuration what it describes. A new store, provider or kind of tool is one line here.
+
+// openStore opens the configured store.
+func openStore(ctx context.Context, cfg *config.Config) (session.Store, error) {
+	switch cfg.Session.Type {
+	case config.SQLite:
+		return sqlite.Open(ctx, cfg.Session.SQLite.Path, sqlite.Config{})
+	case config.InMemory:
+		return memory.New(), nil
+	}
+	return nil, fault.New(fault.Config, "", "session.type %q is not in this build", cfg.Session.Type)
+}
+
+// parts are the things that hold keys and secrets. They are made anew when those change.
+type parts struct {
+	models map[string]model.Provider
+	tools  map[string]*agentkernel.Tool
+	close  []func()
+}
+
+// makeParts makes the providers that an agent uses, and all tools.
+func makeParts(cfg *config.Config) (*parts, error) {
+	p := &parts{models: map[string]model.Provider{}, tools: map[string]*agentkernel.Tool{}}
+	for _, a := range cfg.Agents {
+		id, _ := a.ProviderAndModel()
+		if p.models[id] != nil {
+			continue
+		}
+		provider, err := makeProvider(cfg.Providers[id])
+		if err != nil {
+			return nil, fault.New(fault.Config, "", "provider %s: %s", id, text(err)).WithTry("%s", fault.Try(err))
+		}
+		p.models[id] = provider
+		if c, ok := provider.(interface{ Close() error }); ok {
+			p.close = append(p.close, func() { _ = c.Close() })
+		}
+	}
+	client, err := httptool.NewClient(cfg.EgressAllow())
+	if err != nil {
+		return nil, err
+	}
+	p.close = append(p.close, client.Close)
+	for _, t := range cfg.Tools {
+		if p.tools[t.Name], err = client.Tool(toolSpec(t)); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// retire closes what is idle. Calls under way go on.
+func (p *parts) retire() {
+	for _, f := range p.close {
+		f()
+	}
+}
+
+func makeProvider(p config.Provider) (model.Provider, error) {
+	switch p.Type {
+	case config.OpenAI, config.OpenAICompatible:
+		return openai.New(openai.Config{
+			APIKey: p.APIKey.Reveal(), BaseURL: p.BaseURL.Reveal(), Compatible: p.Type == config.OpenAICompatible,
+		})
+	case config.Scripted:
+		script, err := readScript(p.Script)
+		if err != nil {
+			return nil, err
+		}
+		return scripted.New(scripted.Config{Script: script})
+	}
+	return nil, fault.New(fault.Config, "", "type %q is not in this build", p.Type)
+}
+
+// readScript reads a script for the scripted model; no path is the built-in one.
+func readScript(path string) (*scripted.Script, error) {
+	if path == "" {
+		return nil, nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fault.New(fault.Config, "", "the script cannot be read: %w", err)
+	}
+	if !json.Valid(data) { // YAML, or a mistake
+		var doc any
+		if err := yaml.Unmarshal(data, &doc); err != nil {
+			return nil, fault.New(fault.Config, "", "%s is neither JSON nor YAML: %w", path, err)
+		}
+		if data, err = json.Marshal(doc); err != nil {
+			return nil, fault.New(fault.Config, "", "%s: %w", path, err)
+		}
+	}
+	script, err := scripted.Parse(data)
+	if err != nil {
+		return nil, fault.New(fault.Config, "", "%s: %s", path, text(err))
+	}
+	return script, nil
+}
+
+func toolSpec(t config.Tool) httptool.Spec {
+	spec := httptool.Spec{
+		Name: t.Name, Description: t.Description, Parameters: t.Parameters, Effect: session.Effect(t.Effect),
+		Refuses: agentkernel.Refuses(t.Refuses), OnDoubt: agentkernel.OnDoubt(t.OnDoubt), Timeout: t.Timeout,
+		MaxResult: int(t.MaxResult), Request: toolRequest(t.HTTP),
+	}
+	if t.Reconcile != nil {
+		ask := toolRequest(t.Reconcile.HTTP)
+		spec.Reconcile = &ask
+	}
+	return spec
+}
+
+func toolRequest(h config.HTTP) httptool.Request {
+	r := httptool.Request{Method: h.Method, URL: h.URL.Reveal(), Headers: map[string]string{}}
+	for name, value := range h.Headers {
+		r.Headers[name] = value.Reveal()
+	}
+	return r
+}
+
+// kernelConfig is the kernel's part of the configuration, over parts that may be replaced.
+func kernelConfig(cfg *config.Config, now *current) (agentkernel.Config, error) {
+	k := agentkernel.Config{
+		Models:   now.models(),
+		LeaseTTL: cfg.Execution.LeaseTTL, SweepInterval: cfg.Execution.SweepInterval,
+		MaxRecoveries: cfg.Execution.MaxRecoveries, MaxRunning: cfg.Execution.MaxRunningTurns,
+		IdempotencyTTL: cfg.IdempotencyTTL(), SessionTTL: cfg.SessionTTL(), CacheSize: cfg.Session.Cache.Size,
+		AcceptLoss: cfg.Session.AcceptLoss, Version: readBuild().Version, Digest: cfg.Digest(),
+		Failpoints: failpoint.FromEnv(),
+	}
+	tools := now.tools()
+	for _, a := range cfg.Agents {
+		agent := &agentkernel.Agent{
+			Name: a.Name, Description: a.Description, Instructions: a.Instructions, Model: a.Model,
+			Busy: agentkernel.Busy(a.Busy),
+			Limits: agentkernel.Limits{
+				Steps: a.Limits.Steps, Wall: a.Limits.Wall, MaxTokens: int(a.Limits.MaxTokens), Queue: a.MaxQueue,
+			},
+		}
+		for _, name := range a.Tools {
+			if tools[name] == nil {
+				return k, errors.New("no tool is named " + name) // the configuration's checks come first
+			}
+			agent.Tools = append(agent.Tools, tools[name])
+		}
+		k.Agents = append(k.Agents, agent)
+	}
+	return k, nil
+}
