@@ -61,14 +61,17 @@ func (e *Error) Is(target error) bool {
 	return ok && t.Op == "" && t.Msg == "" && t.Err == nil && t.Kind == e.Kind
 }
 
-// KindOf is the kind of the first Error in err's chain; context errors without one are Cancelled or TimeoutTotal, nil
-// is the empty kind, and anything else is Unknown.
+// KindOf is the kind of the first Error in err's chain; context errors without one are Cancelled or TimeoutTotal, and
+// anything else is Unknown. Only nil has the empty kind.
 func KindOf(err error) Kind {
 	var e *Error
 	switch {
 	case err == nil:
 		return ""
 	case errors.As(err, &e):
+		if e.Kind == "" {
+			return Unknown
+		}
 		return e.Kind
 	case errors.Is(err, context.Canceled):
 		return Cancelled
