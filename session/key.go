@@ -17,7 +17,7 @@ type Key struct {
 	ID     string `json:"id"`
 }
 
-// String is the key's storage form, "tenant/id", or "id" without a tenant. No two keys share one.
+// String is the key's storage form, "tenant/id", or "id" without a tenant. No two keys of valid ids share one.
 func (k Key) String() string {
 	if k.Tenant == "" {
 		return k.ID
@@ -34,12 +34,15 @@ func ParseKey(s string) Key {
 }
 
 // CheckID reports what is wrong with a session or tenant id. Ids have 1 to [MaxID] characters out of letters, digits and
-// "-._:@+="; they appear in URLs, file names and store keys.
+// "-._:@+="; they appear in URLs, file names and store keys, so "." and ".." are none.
 func CheckID(what, id string) error {
 	if id == "" || len(id) > MaxID {
 		return fault.New(fault.BadRequest, "", "%s must have 1 to %d characters, not %d", what, MaxID, len(id))
 	}
-	for _, c := range []byte(id) {
+	if id == "." || id == ".." {
+		return fault.New(fault.BadRequest, "", "%s must not be %q", what, id)
+	}
+	for _, c := range id {
 		if !idChar(c) {
 			return fault.New(fault.BadRequest, "", "%s must not contain %q", what, c).
 				WithTry("use letters, digits and -._:@+= only")
@@ -48,8 +51,8 @@ func CheckID(what, id string) error {
 	return nil
 }
 
-func idChar(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._:@+=", c) >= 0
+func idChar(c rune) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("-._:@+=", c)
 }
 
 // Ref names a turn inside its session and life: the record that accepted it and the event's index in that record.
