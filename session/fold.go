@@ -19,14 +19,17 @@ func (s *Session) Apply(rec Record) error {
 // ApplyBatch is [Session.Apply] for the writer of the record, who has its content at hand.
 func (s *Session) ApplyBatch(rec Record, b Batch) error {
 	first := s.At.Len == 0
-	if rec.Seq != s.At.Len+1 || b.Prev != s.At.LastID || !first && rec.Life != s.At.Life {
-		return s.corrupt(rec, "does not follow record %d.%d", s.At.Life, s.At.Len)
+	if rec.Seq != s.At.Len+1 || b.Prev != s.At.LastID || !s.At.precedes(rec.Life) {
+		return s.corrupt(rec, "of life %d does not follow record %d.%d", rec.Life, s.At.Life, s.At.Len)
+	}
+	if b.At <= 0 {
+		return s.corrupt(rec, "has no time")
 	}
 	if first {
 		s.Created = b.At
 	}
 	s.account(b)
-	s.Updated = b.At
+	s.Updated = max(s.Updated, b.At) // a clock that went back must not make time count twice
 	for i, e := range b.Events {
 		if err := s.event(rec, b, i, e); err != nil {
 			return err
@@ -80,25 +83,27 @@ func (s *Session) move(rec Record, t *Turn, on Trigger) error {
 }
 
 func (s *Session) event(rec Record, b Batch, index int, e Event) error {
+	if s.Erased {
+		return s.corrupt(rec, "has %q for a session that was erased", e.Type)
+	}
 	switch e.Type {
 	case TurnAccepted:
 		return s.accept(rec, b, index, e.Accepted)
 	case SessionClaimed:
 		return s.claim(rec, b, e.Claim)
 	case SessionReleased:
-		s.Owner = ""
-		return nil
+		return s.release(rec, e.Release)
 	case StateSet:
 		return s.set(rec, e)
 	case SessionCleared:
 		if len(s.Open) > 0 {
 			return s.corrupt(rec, "clears a session that is at work")
 		}
-		s.Turns, s.State, s.byRef = nil, nil, nil
+		s.Turns, s.State, s.byRef, s.left = nil, nil, nil, nil
 		return nil
 	case SessionErased:
 		s.Erased, s.Owner = true, ""
-		s.Turns, s.Open, s.State, s.byRef = nil, nil, nil, nil
+		s.Turns, s.Open, s.State, s.byRef, s.left = nil, nil, nil, nil, nil
 		return nil
 	}
 	t := s.Turn(e.Turn)
@@ -188,12 +193,23 @@ func (s *Session) claim(rec Record, b Batch, c *Claim) error {
 	return nil
 }
 
+func (s *Session) release(rec Record, r *Release) error {
+	if r == nil || s.Owner == "" || r.Replica != s.Owner {
+		return s.corrupt(rec, "gives up what its replica does not own")
+	}
+	s.Owner = ""
+	return nil
+}
+
 // set keeps a change of the state with the turn that made it, until the turn ends: a re-run of the turn sees the state
 // of its start.
 func (s *Session) set(rec Record, e Event) error {
 	t := s.Turn(e.Turn)
-	if e.Set == nil || e.Set.Name == "" || t == nil || t.State.Ended() {
+	if e.Set == nil || e.Set.Name == "" || t == nil {
 		return s.corrupt(rec, "sets nothing, or for no turn")
+	}
+	if err := s.move(rec, t, onStep); err != nil {
+		return err
 	}
 	t.Sets = append(t.Sets, *e.Set)
 	return nil
@@ -244,7 +260,7 @@ func (s *Session) stepEvent(rec Record, t *Turn, e Event) error {
 }
 
 func (s *Session) resolve(t *Turn, st *Step, r *Resolution) {
-	st.Solved = r
+	st.Solved, st.Doubt = r, nil
 	if r.Outcome == RunAgain {
 		st.State = StepOpen
 	} else {
@@ -255,34 +271,50 @@ func (s *Session) resolve(t *Turn, st *Step, r *Resolution) {
 	t.Wait = nil
 }
 
+// turnEvent moves the turn before it changes anything else: an ended turn is shared with [Session.Preview]'s caller.
 func (s *Session) turnEvent(rec Record, t *Turn, e Event) error {
 	switch {
-	case e.Type == TurnWaiting && e.Waiting != nil:
-		t.Wait = e.Waiting
-		return s.move(rec, t, onWait)
-	case e.Type == TurnSignaled && e.Signal != nil:
-		switch e.Signal.Kind {
-		case SignalRelease:
-			t.Wait, t.Recoveries = nil, 0
-			return s.move(rec, t, onResume)
-		case SignalCancel:
-			t.Cancel = e.Signal
+	case e.Type == TurnWaiting && e.Waiting != nil && e.Waiting.Until > 0: // no turn waits for ever
+		if err := s.move(rec, t, onWait); err != nil {
+			return err
 		}
-		return s.move(rec, t, onSignal)
+		t.Wait = e.Waiting
+		return nil
+	case e.Type == TurnSignaled && e.Signal != nil:
+		return s.signal(rec, t, e.Signal)
 	}
-	return s.corrupt(rec, "has an empty %s", e.Type)
+	return s.corrupt(rec, "has %s without its content", e.Type)
+}
+
+func (s *Session) signal(rec Record, t *Turn, sig *Signal) error {
+	on := onSignal
+	if sig.Kind == SignalRelease {
+		on = onResume
+	}
+	if err := s.move(rec, t, on); err != nil {
+		return err
+	}
+	switch sig.Kind {
+	case SignalRelease:
+		t.Wait, t.Recoveries = nil, 0
+	case SignalCancel:
+		t.Cancel = sig
+	}
+	return nil
 }
 
 func (s *Session) end(rec Record, b Batch, t *Turn, e Event) error {
 	if e.Type == TurnCompleted && e.Reply == nil || e.Type == TurnFailed && e.Failure == nil {
-		return s.corrupt(rec, "has an empty %s", e.Type)
+		return s.corrupt(rec, "has %s without its content", e.Type)
 	}
 	if err := s.move(rec, t, Trigger(e.Type)); err != nil {
 		return err
 	}
 	t.Reply, t.Failure, t.Wait = e.Reply, e.Failure, nil
 	t.EndedAt, t.EndSeq = b.At, rec.Seq
-	if !s.preview {
+	if s.preview {
+		s.left = append(s.left, t)
+	} else {
 		s.merge(t)
 	}
 	for i, o := range s.Open {

@@ -36,7 +36,8 @@ type Batch struct {
 	Events []Event `json:"events"`
 }
 
-// NewRecord makes the record that follows position at, and returns its content beside it.
+// NewRecord makes the record that follows position at, and returns its content beside it, as every reader of the record
+// will see it: JSON inside events is compacted and strings are made valid UTF-8 on the way.
 func NewRecord(at Position, writer string, epoch uint64, now Millis, events []Event) (Record, Batch, error) {
 	b := Batch{V: Format, Life: at.Life, Seq: at.Len + 1, Prev: at.LastID, Nonce: nonce(), Writer: writer, Epoch: epoch, At: now, Events: events}
 	if at.Len == 0 {
@@ -46,7 +47,11 @@ func NewRecord(at Position, writer string, epoch uint64, now Millis, events []Ev
 	if err != nil {
 		return Record{}, Batch{}, fault.New(fault.Internal, "session.NewRecord", "encode: %w", err)
 	}
-	return Record{Life: b.Life, Seq: b.Seq, ID: hash(data), Data: data}, b, nil
+	var read Batch
+	if err := json.Unmarshal(data, &read); err != nil {
+		return Record{}, Batch{}, fault.New(fault.Internal, "session.NewRecord", "read back: %w", err)
+	}
+	return Record{Life: b.Life, Seq: b.Seq, ID: hash(data), Data: data}, read, nil
 }
 
 func nonce() string {
@@ -62,6 +67,14 @@ func hash(data []byte) string {
 
 // Position is where the journal stands after r.
 func (r Record) Position() Position { return Position{Life: r.Life, Len: r.Seq, LastID: r.ID} }
+
+// precedes reports whether a record of that life may stand behind p: the same life goes on, or a new one begins.
+func (p Position) precedes(life uint64) bool {
+	if p.Len == 0 {
+		return life > p.Life
+	}
+	return life == p.Life
+}
 
 // Decode reads and checks the content: Corrupt when the bytes are not what was written under this id, Unreadable when a
 // newer release wrote them.
@@ -99,7 +112,7 @@ func Verify(at Position, records []Record) (Position, error) {
 		if err != nil {
 			return at, err
 		}
-		if r.Seq != at.Len+1 || b.Prev != at.LastID {
+		if r.Seq != at.Len+1 || b.Prev != at.LastID || !at.precedes(r.Life) {
 			return at, fault.New(fault.Corrupt, "session.Verify", "record %d.%d does not follow record %d: the chain is broken", r.Life, r.Seq, at.Len)
 		}
 		at = r.Position()

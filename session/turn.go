@@ -20,12 +20,12 @@ type Turn struct {
 	EndSeq     uint64 // the record that ended it
 	Ran        Millis // time spent running, as far as the journal saw it
 
-	Steps      []*Step // in order of their keys' first event
-	Wait       *Wait   // set while waiting
-	Cancel     *Signal // an unread request to cancel
-	Recoveries int     // takeovers since the last progress
-	Retried    bool    // a later turn took its place
-	Sets       []Setting
+	Steps      []*Step   // in order of their keys' first event
+	Wait       *Wait     // set while waiting
+	Cancel     *Signal   // an unread request to cancel
+	Recoveries int       // takeovers since the last progress
+	Retried    bool      // a later turn took its place
+	Sets       []Setting // its changes of the session's state, in order; they are made when it ends
 
 	Reply   *Reply
 	Failure *Failure
@@ -39,7 +39,7 @@ type Step struct {
 	State  StepState
 	Start  *Start      // the newest intent, where one was journaled
 	Result *StepResult // set when done
-	Doubt  *Doubt      // set when in doubt
+	Doubt  *Doubt      // set when in doubt, and still when the step was closed without an answer to it
 	Solved *Resolution // the newest resolution
 }
 
@@ -64,6 +64,7 @@ func (t *Turn) step(key string) *Step {
 
 func (t *Turn) clone() *Turn {
 	c := *t
+	c.Sets = slices.Clip(t.Sets)
 	c.Steps = make([]*Step, len(t.Steps), len(t.Steps)+1)
 	for i, s := range t.Steps {
 		step := *s
@@ -118,7 +119,7 @@ type Session struct {
 	Epoch   uint64
 	OwnedAt Millis
 	Created Millis
-	Updated Millis // time of the newest record, by its writer's clock
+	Updated Millis // the latest time in its records, by their writers' clocks
 	Erased  bool   // session.erased is in the journal; what is left is waiting to be deleted
 
 	Turns []*Turn // every turn since the beginning or the last clearing, in order of acceptance
@@ -129,12 +130,18 @@ type Session struct {
 	keys  map[string]KeyUse
 	fifo  []string // keys in order of use, for forgetting
 
-	preview bool // only the head matters: see Preview
+	preview bool    // only the head matters: see Preview
+	left    []*Turn // in a preview, its own copies of the turns that have ended in it
 }
 
 // Turn is the turn with that reference, nil when there is none.
 func (s *Session) Turn(ref Ref) *Turn {
 	for _, t := range s.Open {
+		if t.Ref == ref {
+			return t
+		}
+	}
+	for _, t := range s.left {
 		if t.Ref == ref {
 			return t
 		}
