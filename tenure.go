@@ -79,7 +79,7 @@ func (r *tenure) serve() {
 			j.run = nil
 			j.live.clear()
 			k.running.Add(-1)
-			if j.s != nil && j.s.Owner == k.id && j.s.Runnable() && r.ctx.Err() == nil {
+			if j.s != nil && j.s.Epoch != r.epoch {
 				j.moved() // claimed again while this tenure was on its way out
 			}
 			j.unpinLocked()

@@ -15,6 +15,7 @@ import (
 	"github.com/agentkernel/agentkernel/internal/failpoint"
 	"github.com/agentkernel/agentkernel/model"
 	"github.com/agentkernel/agentkernel/session"
+	"github.com/agentkernel/agentkernel/store/memory"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -23,6 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type world struct {
 	t     testing.TB
 	store session.Store
+	truth session.Store // the same, for looking at without being counted
 	began time.Time
 
 	mu       sync.Mutex
@@ -34,7 +36,7 @@ type world struct {
 }
 
 func newWorld(t testing.TB, store session.Store) *world {
-	return &world{t: t, store: store, began: time.Now().Add(-time.Hour), effects: map[string]int{}, calls: map[string]int{}}
+	return &world{t: t, store: store, truth: store, began: time.Now().Add(-time.Hour), effects: map[string]int{}, calls: map[string]int{}}
 }
 
 func (w *world) violation(format string, args ...any) {
@@ -276,7 +278,7 @@ func (w *world) checkNotRecorded(c ToolCall) {
 
 func (w *world) fold(key session.Key) *session.Session {
 	s := &session.Session{Key: key}
-	_, records, err := w.store.Read(context.Background(), key, 0, 0)
+	_, records, err := w.truth.Read(context.Background(), key, 0, 0)
 	if err != nil {
 		w.t.Errorf("read: %v", err)
 	}
@@ -313,6 +315,7 @@ func (w *world) config() Config {
 	return Config{
 		Models:   map[string]model.Provider{"test": script{w}},
 		LeaseTTL: time.Second, SweepInterval: 200 * time.Millisecond, AcceptLoss: true,
+		WaitMax: 10 * time.Minute, IdempotencyTTL: 10 * time.Minute,
 		Agents: []*Agent{{Name: "a", Model: "test/m", Tools: []*Tool{
 			tool("read", session.ReadOnly), idem, refusing,
 			tool("once", session.AtMostOnce, WithReconcile(w.happened)),
@@ -322,3 +325,5 @@ func (w *world) config() Config {
 		}}},
 	}
 }
+
+func newMemory() session.Store { return memory.New() }

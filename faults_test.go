@@ -1,0 +1,187 @@
+package agentkernel
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/agentkernel/agentkernel/fault"
+	"github.com/agentkernel/agentkernel/session"
+	"github.com/agentkernel/agentkernel/session/sessiontest"
+	"github.com/agentkernel/agentkernel/store/memory"
+)
+
+var keyS = session.Key{ID: "s"}
+
+// faulty runs f in a bubble with one replica over a store that can be made to fail.
+func faulty(t *testing.T, f func(t *testing.T, w *world, store *sessiontest.Faulty, r *replica)) {
+	synctest.Test(t, func(t *testing.T) {
+		store := sessiontest.NewFaulty(memory.New())
+		w := newWorld(t, store)
+		r := w.replica(w.config(), "", 0, "")
+		defer r.stop()
+		synctest.Wait()
+		f(t, w, store, r)
+	})
+}
+
+func TestAnAcceptanceThatWasNotSentIsRefusedAndLeavesNothing(t *testing.T) {
+	faulty(t, func(t *testing.T, w *world, store *sessiontest.Faulty, r *replica) {
+		store.Next(sessiontest.Append, sessiontest.NotSent())
+		_, err := r.Start(t.Context(), Request{Session: "s", Prompt: "hello"})
+		if fault.KindOf(err) != fault.Unavailable || fault.After(err) == 0 {
+			t.Errorf("got %v, want Unavailable with a hint", err)
+		}
+		if s := w.fold(keyS); len(s.Turns) != 0 {
+			t.Errorf("a refused turn is in the journal")
+		}
+		if h := r.Health(); h.Status != "degraded" || h.MemoryBackend != "disconnected" {
+			t.Errorf("health is %+v", h)
+		}
+	})
+}
+
+func TestALostAnswerIsFoundOutByReading(t *testing.T) {
+	for name, fault := range map[string]func(chan struct{}) sessiontest.Fault{
+		"committed, answer lost":     func(chan struct{}) sessiontest.Fault { return sessiontest.Lose() },
+		"not committed, answer lost": func(chan struct{}) sessiontest.Fault { return sessiontest.Vanish() },
+		"committed late":             func(c chan struct{}) sessiontest.Fault { return sessiontest.Late(c) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for nth := range 4 { // every append of the turn
+				faulty(t, func(t *testing.T, w *world, store *sessiontest.Faulty, r *replica) {
+					release := make(chan struct{})
+					for range nth {
+						store.Next(sessiontest.Append, sessiontest.Pass())
+					}
+					store.Next(sessiontest.Append, fault(release))
+					time.AfterFunc(300*time.Millisecond, func() { close(release) })
+					h, err := r.Start(t.Context(), Request{Session: "s", Prompt: "once"})
+					if err != nil {
+						t.Fatal(err)
+					}
+					reply, err := h.Wait(t.Context())
+					if err != nil || reply.Text != "done: once" {
+						t.Errorf("append %d: %q, %v", nth, reply.Text, err)
+					}
+					store.Settle()
+					if s := w.fold(keyS); s.At.Len != 4 || len(w.effects) != 1 {
+						t.Errorf("append %d: %d records, %d effects", nth, s.At.Len, len(w.effects))
+					}
+				})
+			}
+		})
+	}
+}
+
+func TestAnAcceptanceWhoseFateIsUnknownIsNotCalledRefused(t *testing.T) {
+	faulty(t, func(t *testing.T, w *world, store *sessiontest.Faulty, r *replica) {
+		store.Next(sessiontest.Append, sessiontest.Lose())
+		store.Always(sessiontest.Fail(errors.New("no answer")), sessiontest.Read)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := r.Start(ctx, Request{Session: "t", Prompt: "hello", Key: "k"})
+		if fault.KindOf(err) != fault.Unavailable { // the session could not even be loaded
+			t.Errorf("got %v, want Unavailable", err)
+		}
+		store.Always(sessiontest.Pass(), sessiontest.Read)
+		if _, err := r.Session(session.Key{ID: "t"}); fault.KindOf(err) != fault.NotFound {
+			t.Fatal(err)
+		}
+		store.Next(sessiontest.Read, sessiontest.Pass())
+		h, err := r.Start(t.Context(), Request{Session: "s", Prompt: "hello"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		store.Next(sessiontest.Append, sessiontest.Lose())
+		store.Always(sessiontest.Fail(errors.New("no answer")), sessiontest.Read)
+		ctx, cancel2 := context.WithTimeout(t.Context(), time.Second)
+		defer cancel2()
+		if _, err = r.Start(ctx, Request{Session: "s", Prompt: "hello again", Key: "k"}); fault.KindOf(err) != fault.OutcomeUnknown {
+			t.Errorf("got %v, want OutcomeUnknown", err)
+		}
+		store.Always(sessiontest.Pass(), sessiontest.Read)
+		h, err = r.Start(t.Context(), Request{Session: "s", Prompt: "hello again", Key: "k"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if reply, err := h.Wait(t.Context()); err != nil || reply.Text != "done: hello again" {
+			t.Errorf("%q, %v", reply.Text, err)
+		}
+		if s := w.fold(keyS); len(s.Turns) != 2 {
+			t.Errorf("%d turns, want 2: the same key is the same turn", len(s.Turns))
+		}
+	})
+}
+
+func TestWorkThatIsPaidForWaitsForTheStore(t *testing.T) {
+	faulty(t, func(t *testing.T, w *world, store *sessiontest.Faulty, r *replica) {
+		store.Next(sessiontest.Append, sessiontest.Pass())
+		h, err := r.Start(t.Context(), Request{Session: "s", Prompt: "once"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		store.Always(sessiontest.NotSent(), sessiontest.Append)
+		time.Sleep(30 * time.Second)
+		w.mu.Lock()
+		if w.models != 1 || len(w.effects) != 0 {
+			t.Errorf("with the store down: %d model calls, %d effects, want the first call only", w.models, len(w.effects))
+		}
+		w.mu.Unlock()
+		store.Always(sessiontest.Pass(), sessiontest.Append)
+		if reply, err := h.Wait(t.Context()); err != nil || reply.Text != "done: once" {
+			t.Errorf("%q, %v", reply.Text, err)
+		}
+		if w.models != 2 {
+			t.Errorf("%d model calls, want 2: none is repeated", w.models)
+		}
+	})
+}
+
+func TestAStoreOutageIsNeverReadAsANewSession(t *testing.T) {
+	faulty(t, func(t *testing.T, _ *world, store *sessiontest.Faulty, r *replica) {
+		store.Always(sessiontest.Fail(errors.New("down")))
+		for what, f := range map[string]func() error{
+			"start":   func() error { _, err := r.Start(t.Context(), Request{Session: "s", Prompt: "x"}); return err },
+			"session": func() error { _, err := r.Session(keyS); return err },
+			"list":    func() error { _, err := r.Sessions(t.Context(), session.Query{}); return err },
+			"turn": func() error {
+				h, _ := r.Turn("", "s~1.1.0.00000000")
+				_, err := h.Info(t.Context())
+				return err
+			},
+		} {
+			if err := f(); fault.KindOf(err) != fault.Unavailable {
+				t.Errorf("%s with the store down: %v, want Unavailable", what, err)
+			}
+		}
+		store.Always(sessiontest.Pass())
+	})
+}
+
+func TestACorruptRecordIsAClearErrorOfThatSessionAlone(t *testing.T) {
+	faulty(t, func(t *testing.T, w *world, store *sessiontest.Faulty, r *replica) {
+		bad := session.Record{Life: 1, Seq: 1, ID: "00", Data: []byte("not what was written")}
+		if err := store.Append(t.Context(), session.Key{ID: "bad"}, session.Position{}, bad, session.Attention{Due: 1}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Start(t.Context(), Request{Session: "bad", Prompt: "x"}); fault.KindOf(err) != fault.Corrupt {
+			t.Errorf("got %v, want Corrupt", err)
+		}
+		h, err := r.Start(t.Context(), Request{Session: "s", Prompt: "hello"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.Wait(t.Context()); err != nil {
+			t.Errorf("another session: %v", err)
+		}
+		if turns, _, err := r.Turns(t.Context(), TurnQuery{}); err != nil || len(turns) != 1 {
+			t.Errorf("%d turns listed, %v", len(turns), err)
+		}
+	})
+}
