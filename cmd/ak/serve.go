@@ -19,6 +19,7 @@ import (
 	"github.com/agentkernel/agentkernel/fault"
 	"github.com/agentkernel/agentkernel/server"
 	"github.com/agentkernel/agentkernel/session"
+	"github.com/agentkernel/agentkernel/telemetry"
 )
 
 const serveLong = `serve runs the agents of a configuration file behind an HTTP API.
@@ -65,9 +66,10 @@ func (a *app) serve(ctx context.Context, load func() (*config.Config, error), si
 	if err := cfg.CheckServe(); err != nil {
 		return err
 	}
-	level := &slog.LevelVar{}
-	level.Set(logLevel(cfg.Log.Level))
-	log := newLogger(a.err, cfg.Log.Format, level)
+	log, level, err := newLogger(a.err, cfg.Log)
+	if err != nil {
+		return err
+	}
 	for _, w := range cfg.Warnings() {
 		log.Warn(w)
 	}
@@ -107,13 +109,17 @@ func start(ctx context.Context, cfg *config.Config, store session.Store, now *cu
 	if err != nil {
 		return nil, nil, err
 	}
-	kc.Logger = log
-	sc := server.Config{Version: kc.Version, Logger: log}
+	metrics := telemetry.New(kc.Version)
+	kc.Logger, kc.Observer = log, metrics
 	k, err := agentkernel.Open(ctx, store, kc)
 	if err != nil {
 		return nil, nil, err
 	}
-	return k, server.New(k, sc), nil
+	metrics.Watch(func() telemetry.Sample {
+		h := k.Health()
+		return telemetry.Sample{Running: h.Running, StoreUp: h.MemoryBackend == "connected", LeaseOK: h.Leased}
+	})
+	return k, server.New(k, server.Config{Version: kc.Version, Metrics: metrics.Handler(), Observer: metrics, Logger: log}), nil
 }
 
 // running is a server that runs.
@@ -180,12 +186,6 @@ func (r *running) drain(ctx context.Context, sig os.Signal) {
 		r.log.Warn("this replica is still registered; the others notice when its lease ends", "error", err)
 	}
 	r.log.Info("drained", "took", time.Since(began).Round(time.Millisecond).String())
-}
-
-func logLevel(name string) slog.Level {
-	var l slog.Level
-	_ = l.UnmarshalText([]byte(name)) // the configuration knows only names that are levels
-	return l
 }
 
 // announce says where the server is and what to do with it.
