@@ -76,7 +76,8 @@ type Kernel struct {
 	follow   following
 	phase    atomic.Int32
 	kick     chan struct{} // wakes the sweeper
-	beat     atomic.Uint64
+	beating  sync.Mutex // one beat at a time, and none after the replica left
+	beat     uint64
 }
 
 // The phases of a kernel's life.
@@ -84,6 +85,7 @@ const (
 	operational int32 = iota
 	draining          // serves, but starts nothing
 	handingOver       // running turns leave at their next step boundary
+	left              // it owns nothing and is not in the registry any more
 	closed
 )
 

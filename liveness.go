@@ -43,10 +43,16 @@ func (k *Kernel) beats() {
 // renew writes the next beat. The lease counts from before the write was sent.
 func (k *Kernel) renew() {
 	_ = k.fp.Hit(failpoint.BeatBefore)
+	k.beating.Lock()
+	defer k.beating.Unlock()
+	if k.phase.Load() >= left {
+		return
+	}
+	k.beat++
 	sent := k.cfg.boot()
 	ctx, cancel := context.WithTimeout(k.ctx, k.cfg.LeaseTTL/3)
 	defer cancel()
-	err := k.store.Beat(ctx, session.Replica{ID: k.id, Counter: k.beat.Add(1), Info: mustJSON(k.info())})
+	err := k.store.Beat(ctx, session.Replica{ID: k.id, Counter: k.beat, Info: mustJSON(k.info())})
 	k.storeSaid(err)
 	if err != nil {
 		k.log.Warn("the store did not take the beat", "error", err)

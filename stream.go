@@ -213,42 +213,49 @@ func (r *reader) run(ctx context.Context) {
 	}
 }
 
-// journaled sends what the journal holds after the cursor. changed is closed when there is more.
+// journaled sends what the journal holds after the cursor. changed is closed when there is more; end says that there
+// will be none.
 func (r *reader) journaled(ctx context.Context) (end bool, changed <-chan struct{}, err error) {
 	var length uint64
+	var over bool
 	err = r.j.view(func(s *session.Session) error {
-		changed, length = r.j.changed, s.At.Len
-		_, err := r.j.lookup(s, r.h.id)
+		t, err := r.j.lookup(s, r.h.id)
+		if err == nil {
+			changed, length, over = r.j.changed, s.At.Len, t.State.Ended()
+		}
 		return err
 	})
-	if err != nil || length == r.upTo {
-		return false, changed, err
-	}
-	records, err := r.j.recordsFrom(ctx, max(r.at.seq, r.upTo+1))
-	if err != nil {
-		return false, nil, err
-	}
-	for _, p := range records {
-		r.upTo = p.seq
-		for i, e := range p.events {
-			if p.seq == r.at.seq && i <= r.at.index {
-				continue
-			}
-			mine := e.Turn == r.h.id.Ref || e.Type == session.TurnAccepted && p.seq == r.h.id.Ref.Seq && i == r.h.id.Ref.Index
-			if !mine {
-				continue
-			}
-			r.at = cursor{seq: p.seq, index: i}
-			typ, data := r.describe(e)
-			if typ == "" {
-				continue
-			}
-			if !r.send(typ, data) || typ == EventDone {
+	for err == nil && r.upTo < length {
+		var records []passed
+		if records, err = r.j.recordsFrom(ctx, max(r.at.seq, r.upTo+1)); len(records) == 0 {
+			break
+		}
+		for _, p := range records {
+			if !r.record(p) {
 				return true, nil, nil
 			}
 		}
 	}
-	return false, changed, nil
+	return over, changed, err
+}
+
+// record sends what one record holds of the turn; false when the reader has had enough, or everything.
+func (r *reader) record(p passed) bool {
+	r.upTo = p.seq
+	for i, e := range p.events {
+		if p.seq == r.at.seq && i <= r.at.index {
+			continue
+		}
+		if e.Turn != r.h.id.Ref && (e.Type != session.TurnAccepted || p.seq != r.h.id.Ref.Seq || i != r.h.id.Ref.Index) {
+			continue
+		}
+		r.at = cursor{seq: p.seq, index: i}
+		typ, data := r.describe(e)
+		if typ != "" && (!r.send(typ, data) || typ == EventDone) {
+			return false
+		}
+	}
+	return true
 }
 
 // describe is a journaled event as a reader is told of it.

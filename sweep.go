@@ -46,11 +46,8 @@ func (k *Kernel) sweepSoon() {
 
 // sweep looks once, and returns when to look again.
 func (k *Kernel) sweep(round int) time.Duration {
-	if k.phase.Load() != operational {
-		return k.cfg.SweepInterval
-	}
 	dead, next, err := k.look()
-	if err != nil {
+	if err != nil || k.phase.Load() != operational {
 		return k.cfg.SweepInterval
 	}
 	full := k.attendAll("", nil)
