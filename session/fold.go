@@ -2,6 +2,7 @@ package session
 
 import (
 	"encoding/json"
+	"fmt"
 
 	"github.com/agentkernel/agentkernel/fault"
 )
@@ -41,7 +42,7 @@ func (s *Session) ApplyBatch(rec Record, b Batch) error {
 
 func (s *Session) corrupt(rec Record, format string, args ...any) error {
 	e := fault.New(fault.Corrupt, "session.Apply", format, args...)
-	e.Msg = "journal of session " + s.Key.ID + ": record " + Ref{Seq: rec.Seq}.String() + " " + e.Msg
+	e.Msg = fmt.Sprintf("journal of session %s: record %d.%d %s", s.Key.ID, rec.Life, rec.Seq, e.Msg)
 	return e
 }
 
