@@ -3,6 +3,7 @@ package agentkernel
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"reflect"
 	"testing"
 	"testing/synctest"
@@ -12,6 +13,7 @@ import (
 	"github.com/agentkernel/agentkernel/model"
 	"github.com/agentkernel/agentkernel/session"
 	"github.com/agentkernel/agentkernel/store/memory"
+	"github.com/agentkernel/agentkernel/store/sqlite"
 )
 
 // shapes are the turns that are run against every crash. A word of a prompt names a tool, "|" begins the next round.
@@ -41,12 +43,38 @@ type outcomeOf struct {
 // TestACrashAtAnyPlaceChangesNothing stops a replica at every place that a crash-free run passes, in every way that a
 // process can stop there, lets a second replica finish, and compares.
 func TestACrashAtAnyPlaceChangesNothing(t *testing.T) {
+	t.Run("memory", func(t *testing.T) {
+		enumerate(t, func(t *testing.T) (session.Store, func() session.Store) {
+			store := memory.New()
+			return store, func() session.Store { return store }
+		})
+	})
+	t.Run("sqlite", func(t *testing.T) { // each replica with its own handle on one file, as two processes have
+		enumerate(t, func(t *testing.T) (session.Store, func() session.Store) {
+			path := filepath.Join(t.TempDir(), "ak.db")
+			open := func() session.Store {
+				store, err := sqlite.Open(context.Background(), path, sqlite.Config{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = store.Close() })
+				return store
+			}
+			return open(), open
+		})
+	})
+}
+
+// stores makes the store of one case, and further handles on it.
+type stores func(t *testing.T) (session.Store, func() session.Store)
+
+func enumerate(t *testing.T, open stores) {
 	cases := 0
 	for _, shape := range shapes {
 		var want outcomeOf
 		var hits []failpoint.Name
 		synctest.Test(t, func(t *testing.T) {
-			want, hits = crashFree(t, shape.prompts)
+			want, hits = crashFree(t, open, shape.prompts)
 		})
 		nth := map[failpoint.Name]int{}
 		for _, name := range hits {
@@ -59,7 +87,7 @@ func TestACrashAtAnyPlaceChangesNothing(t *testing.T) {
 				cases++
 				n := nth[name]
 				t.Run(fmt.Sprintf("%s/%s.%d/%s", shape.name, name, n, mode), func(t *testing.T) {
-					synctest.Test(t, func(t *testing.T) { crashed(t, shape.prompts, name, n, mode, want) })
+					synctest.Test(t, func(t *testing.T) { crashed(t, open, shape.prompts, name, n, mode, want) })
 				})
 			}
 		}
@@ -70,8 +98,9 @@ func TestACrashAtAnyPlaceChangesNothing(t *testing.T) {
 	}
 }
 
-func crashFree(t *testing.T, prompts []string) (outcomeOf, []failpoint.Name) {
-	w := newWorld(t, memory.New())
+func crashFree(t *testing.T, open stores, prompts []string) (outcomeOf, []failpoint.Name) {
+	store, _ := open(t)
+	w := newWorld(t, store)
 	r := w.replica(w.config(), "", 0, "")
 	defer r.stop()
 	for i, p := range prompts {
@@ -86,8 +115,9 @@ func crashFree(t *testing.T, prompts []string) (outcomeOf, []failpoint.Name) {
 	return w.outcome(), r.hits
 }
 
-func crashed(t *testing.T, prompts []string, name failpoint.Name, nth int, mode string, want outcomeOf) {
-	w := newWorld(t, memory.New())
+func crashed(t *testing.T, open stores, prompts []string, name failpoint.Name, nth int, mode string, want outcomeOf) {
+	store, another := open(t)
+	w := newWorld(t, store)
 	first := w.replica(w.config(), name, nth, mode)
 	defer first.stop()
 	clientDone := make(chan struct{})
@@ -109,6 +139,7 @@ func crashed(t *testing.T, prompts []string, name failpoint.Name, nth int, mode 
 	case <-first.struck:
 	case <-clientDone: // a lost answer stops nothing; and calls that end together may need one record less than before
 	}
+	w.store = another()
 	second := w.replica(w.config(), "", 0, "")
 	defer second.stop()
 	for i, p := range prompts {

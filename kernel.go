@@ -76,7 +76,7 @@ type Kernel struct {
 	follow   following
 	phase    atomic.Int32
 	kick     chan struct{} // wakes the sweeper
-	beating  sync.Mutex // one beat at a time, and none after the replica left
+	beating  sync.Mutex    // one beat at a time, and none after the replica left
 	beat     uint64
 }
 
