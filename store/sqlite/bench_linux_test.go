@@ -50,7 +50,7 @@ func BenchmarkAppend(b *testing.B) {
 }
 
 func BenchmarkRawTransaction(b *testing.B) {
-	db, err := sql.Open("sqlite", dsn(filepath.Join(b.TempDir(), "raw.db"), "journal_mode(WAL)", "synchronous(FULL)"))
+	db, err := sql.Open("sqlite", filepath.Join(b.TempDir(), "raw.db")+"?_journal_mode=WAL&_synchronous=FULL")
 	if err != nil {
 		b.Fatal(err)
 	}

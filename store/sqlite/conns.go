@@ -24,16 +24,17 @@ type conns struct {
 	reads [numReads]*sql.Stmt
 }
 
-// dsn names the file as a URI, in which every path can be written.
+// dsn names the file as a URI, in which every path can be written. SQLite is told not to make it: a file that vanished
+// must be an error, never an empty store.
 func dsn(path string, pragmas ...string) string {
-	q := url.Values{"_pragma": append([]string{fmt.Sprintf("busy_timeout(%d)", lockSlice)}, pragmas...)}
+	q := url.Values{"mode": {"rw"}, "_pragma": append([]string{fmt.Sprintf("busy_timeout(%d)", lockSlice)}, pragmas...)}
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
 }
 
-// dial opens the connections, and makes or checks what the file holds.
-func dial(ctx context.Context, path string, cfg Config) (*conns, error) {
+// dial opens the connections and checks what the file holds. An empty file becomes a store if mayCreate says so.
+func dial(ctx context.Context, path string, cfg Config, mayCreate bool) (*conns, error) {
 	c := &conns{stmt: map[string]*sql.Stmt{}}
-	if err := c.open(ctx, path, cfg); err != nil {
+	if err := c.open(ctx, path, cfg, mayCreate); err != nil {
 		c.close()
 		if ctx.Err() != nil {
 			return nil, readErr(ctx, "sqlite.Open", err)
@@ -43,9 +44,10 @@ func dial(ctx context.Context, path string, cfg Config) (*conns, error) {
 	return c, nil
 }
 
-func (c *conns) open(ctx context.Context, path string, cfg Config) (err error) {
+func (c *conns) open(ctx context.Context, path string, cfg Config, mayCreate bool) (err error) {
 	// fullfsync matters on systems where fsync does not reach the disk; elsewhere it does nothing.
-	c.db, err = sql.Open("sqlite", dsn(path, "secure_delete(1)", "synchronous(FULL)", "fullfsync(1)", "trusted_schema(0)"))
+	c.db, err = sql.Open("sqlite", dsn(path, "secure_delete(1)", "synchronous(FULL)", "fullfsync(1)", "trusted_schema(0)",
+		fmt.Sprintf("max_page_count(%d)", maxPages)))
 	if err != nil {
 		return err
 	}
@@ -57,7 +59,7 @@ func (c *conns) open(ctx context.Context, path string, cfg Config) (err error) {
 			}
 			c.write = conn
 		}
-		return initialise(c.write)
+		return initialise(c.write, mayCreate)
 	})
 	if err != nil {
 		return err
@@ -125,9 +127,9 @@ func (c *conns) prepared(query string) (*sql.Stmt, error) {
 	return st, err
 }
 
-// scrub copies the log into the database and cuts it to nothing, so that no older version of a page is left. It reports
-// false when a reader was in the way.
-func (c *conns) scrub() bool {
+// truncate copies the log into the database and cuts it to nothing, so that no older version of a page is left. It
+// reports false when a reader was in the way.
+func (c *conns) truncate() bool {
 	var busy, logged, copied int
 	err := c.write.QueryRowContext(context.Background(), "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &logged, &copied)
 	return err == nil && busy == 0
@@ -177,10 +179,7 @@ func (s *Store) reopen(ctx context.Context) error {
 	if s.conns != nil || s.closed {
 		return nil
 	}
-	if err := prepareFile(s.path); err != nil {
-		return err
-	}
-	c, err := dial(ctx, s.path, s.cfg)
+	c, err := dial(ctx, s.path, s.cfg, false)
 	if err == nil {
 		s.conns = c
 	}

@@ -30,15 +30,24 @@
 //   - The process dies: the next one to open the file replays the log up to its last whole commit. Nothing that was
 //     answered is lost; what was not answered may be there or not.
 //   - The machine dies: the same, if the disk keeps what it said it synced. [Store.Durability] says so.
-//   - The file disappears or is replaced under a running process: not detected. Restore only while nothing runs.
+//   - The file disappears or is replaced under a running process: not detected until the connections are opened anew,
+//     and then an error, never an empty store. Restore only while nothing runs.
+//   - The file reaches 64 GiB: writes are refused like on a full disk. Above that size a scrub could not tell pages
+//     apart.
 //   - A network file system without working locks: two processes can corrupt the file. Use a local disk.
 //
 // # What erasing leaves
 //
-// Session ids stand in plain form in the rows of their sessions only. Erase deletes those rows and leaves a tombstone
-// under a hash of the key. secure_delete overwrites deleted content with zeros, and the write-ahead log, which still
-// holds the older pages, is copied back and cut to nothing before Erase answers. When a reader of any process is in the
-// way of that, Erase does not wait for it: the cut is tried again after each further write, and when the store closes.
+// Erase deletes the session's rows in one transaction and leaves a tombstone under a hash of the key. secure_delete
+// overwrites deleted content with zeros, but that is not enough: when SQLite splits or merges pages it leaves copies of
+// rows in the unused part of pages, and the write-ahead log holds the pages as they were. So every erase starts a scrub:
+// the writer goes through the pages of the file in slices, between batches and while the queue is empty, zeroes unused
+// space, and then copies the log back and cuts it to nothing. Erase answers when its transaction is committed; the bytes
+// are gone a moment later (about three seconds for each GB of file), at the latest when Close returns. A scrub that a
+// crash cut short is done by the next process that opens the file. A reader or writer of another process that is in the
+// way of a scrub delays it to the next write.
+//
+// Backups, file system snapshots and the spare blocks of a flash disk are beyond the reach of this.
 //
 // # Reading
 //

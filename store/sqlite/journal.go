@@ -93,7 +93,7 @@ func (s *Store) Erase(ctx context.Context, key session.Key, at session.Position,
 	if err != nil {
 		return notSent("sqlite.Erase", err)
 	}
-	return s.submit(ctx, &request{op: "sqlite.Erase", scrub: true, run: func(c *conns) error {
+	return s.submit(ctx, &request{op: "sqlite.Erase", erase: true, run: func(c *conns) error {
 		sid, stored, found, err := standing(c, key)
 		if err != nil {
 			return err
@@ -109,6 +109,9 @@ func (s *Store) Erase(ctx context.Context, key session.Key, at session.Position,
 			}
 		}
 		if _, err := c.exec("DELETE FROM blobs WHERE tenant = ? AND id = ?", key.Tenant, key.ID); err != nil {
+			return err
+		}
+		if _, err := c.exec("UPDATE meta SET value = value + 1 WHERE name = 'unscrubbed'"); err != nil {
 			return err
 		}
 		const put = "INSERT OR REPLACE INTO tombstones (hash, life, until, keys) VALUES (?, ?, ?, ?)"

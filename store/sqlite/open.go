@@ -69,9 +69,15 @@ func Open(ctx context.Context, path string, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{path: path, cfg: cfg, wake: make(chan struct{}, 1), done: make(chan struct{})}
-	if s.conns, err = dial(ctx, path, cfg); err != nil {
+	if s.conns, err = dial(ctx, path, cfg, true); err != nil {
 		return nil, unusable(path, err)
 	}
+	var unscrubbed int64
+	if _, err := s.conns.row("SELECT value FROM meta WHERE name = 'unscrubbed'", nil, &unscrubbed); err != nil {
+		s.conns.close()
+		return nil, classify(op, err)
+	}
+	s.scrub.wanted = unscrubbed > 0
 	go s.writer()
 	return s, nil
 }

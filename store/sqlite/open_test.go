@@ -31,7 +31,7 @@ func open(tb testing.TB, path string, cfg Config) *Store {
 // rawSQL runs statements on the file behind the store's back.
 func rawSQL(t *testing.T, path string, statements ...string) {
 	t.Helper()
-	db, err := sql.Open("sqlite", dsn(path))
+	db, err := sql.Open("sqlite", path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,5 +198,36 @@ func TestTheGenerationIsReadFromTheFile(t *testing.T) {
 	rawSQL(t, path, "UPDATE meta SET value = 5 WHERE name = 'generation'")
 	if m, err := s.Meta(t.Context()); err != nil || m.Generation != 5 {
 		t.Errorf("meta %+v, %v; want generation 5", m, err)
+	}
+}
+
+func TestAFileThatVanishedIsNeverAnEmptyStore(t *testing.T) {
+	for name, loss := range map[string]func(path string) error{
+		"removed": os.Remove,
+		"emptied": func(path string) error { return os.Truncate(path, 0) },
+	} {
+		path := filepath.Join(t.TempDir(), "ak.db")
+		s, err := Open(t.Context(), path, Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.mu.Lock() // what a failed commit does: the connections are closed, the next use opens new ones
+		if err := s.conns.close(); err != nil {
+			t.Fatal(err)
+		}
+		s.conns = nil
+		s.mu.Unlock()
+		if err := loss(path); err != nil {
+			t.Fatal(err)
+		}
+		if heads, err := s.Heads(t.Context(), []session.Key{{ID: "a"}}); err == nil {
+			t.Errorf("%s: a read answers %+v", name, heads)
+		}
+		if err := s.Beat(t.Context(), session.Replica{ID: "r"}); err == nil {
+			t.Errorf("%s: a write is taken", name)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -46,7 +46,7 @@ var tables = []string{
 
 // initialise makes the tables of an empty file, or checks that the file is one of ours that this release can use. It
 // holds the write lock meanwhile, so two processes that start on a new file do not both make them.
-func initialise(w *sql.Conn) (err error) {
+func initialise(w *sql.Conn, mayCreate bool) (err error) {
 	ctx := context.Background()
 	var mode string
 	if err := w.QueryRowContext(ctx, "PRAGMA journal_mode(WAL)").Scan(&mode); err != nil {
@@ -74,8 +74,10 @@ func initialise(w *sql.Conn) (err error) {
 	switch {
 	case app == applicationID:
 		err = verify(ctx, w)
-	case objects == 0:
+	case objects == 0 && mayCreate:
 		err = create(ctx, w)
+	case objects == 0:
+		err = fault.New(fault.Corrupt, "", "the store is gone: its file is empty now").WithTry("stop, and restore a backup")
 	default:
 		err = fault.New(fault.Config, "", "the file is a database of another program").WithTry("name another file")
 	}
@@ -92,7 +94,7 @@ func create(ctx context.Context, w *sql.Conn) error {
 			return err
 		}
 	}
-	const meta = "INSERT INTO meta (name, value) VALUES ('schema', ?), ('format', ?), ('generation', 1)"
+	const meta = "INSERT INTO meta (name, value) VALUES ('schema', ?), ('format', ?), ('generation', 1), ('unscrubbed', 0)"
 	if _, err := w.ExecContext(ctx, meta, Schema, Format); err != nil {
 		return err
 	}

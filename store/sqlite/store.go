@@ -28,8 +28,10 @@ type Store struct {
 
 	// Of the writer goroutine alone.
 	batch        []*request // its array is used again
-	unscrubbed   bool       // the log holds what was erased
-	beforeCommit func() error
+	scrub        scrub
+	beforeCommit func() error // for tests: an error stands for a failed COMMIT
+
+	clean atomic.Bool // nothing is left to scrub; for tests
 
 	suspect atomic.Pointer[conns] // connections that failed a reader; the writer closes them
 	watch   watch
@@ -53,13 +55,13 @@ func (s *Store) Durability() session.Durability {
 	}
 }
 
-// Close answers what is queued, and then closes the file. A second Close does nothing.
+// Close answers what is queued, ends the scrub that an erase asked for, and closes the file. A second Close does nothing.
 func (s *Store) Close() error {
 	s.queueMu.Lock()
 	s.draining = true
 	s.queueMu.Unlock()
 	s.signal()
-	<-s.done
+	<-s.done // it returns when the scrub is done, or cannot be: then the next process to open the file does it
 	s.watch.stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -67,11 +69,6 @@ func (s *Store) Close() error {
 	s.closed, s.conns = true, nil
 	if c == nil {
 		return nil
-	}
-	// The last one to close the file copies the log back and deletes it; when another process has it open the log
-	// stays, so what was erased is cut out of it here.
-	if s.unscrubbed {
-		s.unscrubbed = !c.scrub()
 	}
 	if err := c.close(); err != nil {
 		return classify("sqlite.Close", err)

@@ -18,7 +18,7 @@ const maxBatch = 512
 type request struct {
 	op    string
 	run   func(*conns) error // a conflict must have changed nothing
-	scrub bool               // it deleted what must not be left in the log
+	erase bool               // it deleted what must not be left in the file
 	state atomic.Int32
 	done  chan error
 }
@@ -59,7 +59,7 @@ func (s *Store) submit(ctx context.Context, r *request) error {
 	}
 }
 
-// write submits a request that leaves nothing to scrub.
+// write submits a request that erases nothing.
 func (s *Store) write(ctx context.Context, op string, run func(*conns) error) error {
 	return s.submit(ctx, &request{op: op, run: run})
 }
@@ -71,27 +71,27 @@ func (s *Store) signal() {
 	}
 }
 
-// take removes up to maxBatch requests from the queue, and waits while it is empty. It returns none when the store is
-// closing and the queue is drained.
-func (s *Store) take() []*request {
+// take removes up to maxBatch requests from the queue. While it is empty it waits, unless a slice of a scrub is to be
+// run. It reports false when the store is closing and the queue is drained.
+func (s *Store) take() (batch []*request, more bool) {
 	for {
 		if c := s.suspect.Swap(nil); c != nil {
 			s.drop(c)
 		}
 		s.queueMu.Lock()
-		if n := min(len(s.queue), maxBatch); n > 0 {
-			batch := append(s.batch[:0], s.queue[:n]...)
-			rest := copy(s.queue, s.queue[n:])
-			clear(s.queue[rest:])
-			s.queue = s.queue[:rest]
-			s.queueMu.Unlock()
-			s.batch = batch
-			return batch
-		}
+		n := min(len(s.queue), maxBatch)
+		batch = append(s.batch[:0], s.queue[:n]...)
+		rest := copy(s.queue, s.queue[n:])
+		clear(s.queue[rest:])
+		s.queue = s.queue[:rest]
 		draining := s.draining
 		s.queueMu.Unlock()
+		s.batch = batch
+		if n > 0 || s.scrub.pending() {
+			return batch, true
+		}
 		if draining {
-			return nil
+			return nil, false
 		}
 		<-s.wake
 	}
@@ -101,13 +101,30 @@ func (s *Store) take() []*request {
 func (s *Store) writer() {
 	defer close(s.done)
 	for {
-		batch := s.take()
-		if len(batch) == 0 {
+		batch, more := s.take()
+		if !more {
 			return
 		}
-		s.process(batch)
-		clear(batch) // the array is used again; it must not keep records alive
+		if len(batch) > 0 {
+			s.process(batch)
+			clear(batch) // the array is used again; it must not keep records alive
+		}
+		if s.scrub.pending() {
+			s.scrubNow()
+		}
+		s.clean.Store(s.scrub == scrub{})
 	}
+}
+
+// scrubNow runs a slice if the file can be opened.
+func (s *Store) scrubNow() {
+	c, release, err := s.acquire(context.Background())
+	if err != nil {
+		s.scrub.stalled = true
+		return
+	}
+	release() // nobody but this goroutine closes connections
+	s.scrubSlice(c)
 }
 
 // process takes one batch through BEGIN, its requests, COMMIT and the answers.
@@ -142,10 +159,11 @@ func (s *Store) begin(batch []*request) (*conns, error) {
 		if err == nil {
 			return c, nil
 		}
-		if isBroken(err) {
+		if !isBusy(err) {
 			s.drop(c)
+			return nil, err
 		}
-		if !isBusy(err) || time.Now().After(end) {
+		if time.Now().After(end) {
 			return nil, err
 		}
 		if !anyWaits(batch) {
@@ -166,12 +184,12 @@ func anyWaits(batch []*request) bool {
 // finish runs the requests in the open transaction, commits and answers.
 func (s *Store) finish(c *conns, live []*request) {
 	verdicts := make([]error, len(live))
-	scrub := false
+	erased := false
 	for i, r := range live {
 		err := r.run(c)
 		switch {
 		case err == nil:
-			scrub = scrub || r.scrub
+			erased = erased || r.erase
 		case errors.Is(err, session.ErrConflict):
 			verdicts[i] = &fault.Error{Op: r.op, Kind: fault.Conflict, Err: session.ErrConflict}
 		default:
@@ -190,18 +208,13 @@ func (s *Store) finish(c *conns, live []*request) {
 		}
 		return
 	}
-	for i, r := range live {
-		if !r.scrub {
-			r.done <- verdicts[i]
-		}
+	if erased {
+		s.scrub.wanted = true
+		s.clean.Store(false)
 	}
-	if scrub || s.unscrubbed {
-		s.unscrubbed = !c.scrub()
-	}
+	s.scrub.stalled = false
 	for i, r := range live {
-		if r.scrub {
-			r.done <- verdicts[i]
-		}
+		r.done <- verdicts[i]
 	}
 }
 
@@ -220,7 +233,7 @@ func (s *Store) commit(c *conns) error {
 // failure was the connection's, the requests are run again, each for itself.
 func (s *Store) abandon(c *conns, live []*request, cause error) {
 	_, err := c.exec("ROLLBACK")
-	// SQLite ends the transaction by itself after some errors, and then says that there is none.
+	// SQLite ends the transaction by itself after some errors, and then says that there is none to roll back.
 	if broken := isBroken(cause) || err != nil && isBroken(err); broken || len(live) == 1 {
 		if broken || err != nil {
 			s.drop(c)
