@@ -18,28 +18,25 @@ var update = flag.Bool("update", false, "write the expected output in the script
 // akBinary is ak as real-process tests run it: without the race detector, and with failpoints.
 var akBinary string
 
-// suite builds ak once before the tests run. It is not run in the processes that stand for ak in scripts.
-type suite struct{ *testing.M }
-
-func (s suite) Run() int {
-	dir, err := os.MkdirTemp("", "ak-test-")
-	if err == nil {
-		defer func() { _ = os.RemoveAll(dir) }()
-		akBinary = filepath.Join(dir, "ak")
-		var out []byte
-		if out, err = exec.Command("go", "build", "-tags", "failpoint", "-o", akBinary, ".").CombinedOutput(); err != nil {
-			err = fmt.Errorf("%w\n%s", err, out)
-		}
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "ak cannot be built:", err)
-		return 1
-	}
-	return s.M.Run()
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(withBinary(m.Run))
 }
 
-func TestMain(m *testing.M) {
-	testscript.Main(suite{m}, map[string]func(){"ak": main})
+// withBinary builds ak once, before the tests run.
+func withBinary(run func() int) int {
+	dir, err := os.MkdirTemp("", "ak-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	akBinary = filepath.Join(dir, "ak")
+	if out, err := exec.Command("go", "build", "-tags", "failpoint", "-o", akBinary, ".").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "ak cannot be built: %v\n%s", err, out)
+		return 1
+	}
+	return run()
 }
 
 // scripts runs the scripts of a folder. In them, "exits CODE command…" demands an exit code.
@@ -48,6 +45,7 @@ func scripts(t *testing.T, dir string, env ...string) {
 	testscript.Run(t, testscript.Params{
 		Dir: dir, UpdateScripts: *update, RequireExplicitExec: true, RequireUniqueNames: true,
 		Setup: func(e *testscript.Env) error {
+			e.Setenv("PATH", filepath.Dir(akBinary)+string(os.PathListSeparator)+e.Getenv("PATH"))
 			e.Vars = append(e.Vars, env...)
 			return nil
 		},

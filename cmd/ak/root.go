@@ -50,7 +50,22 @@ func (a *app) command() *cobra.Command {
 		a.serveCommand(), a.chatCommand(), a.agentsCommand(), a.sessionsCommand(), a.turnsCommand(), a.healthCommand(),
 		a.configCommand(), a.verifyCommand(), a.versionCommand(), a.fakellmCommand(), exitCodes(),
 	)
+	root.SetHelpCommand(helpCommand())
 	return root
+}
+
+// helpCommand differs from the library's in that asking for what is not there is an error.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "help [command or topic]", Short: "Help about a command or topic",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return fault.New(fault.BadRequest, "", "there is no help about %q", strings.Join(args, " ")).WithTry("ak help")
+			}
+			return found.Help()
+		},
+	}
 }
 
 // usage is an error of whoever typed the command.

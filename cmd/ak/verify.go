@@ -24,6 +24,11 @@ func (a *app) verifyCommand() *cobra.Command {
 	cmd := a.withOutput(&cobra.Command{
 		Use: "verify", Short: "Check the journals of all sessions", Long: verifyLong, Args: a.noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("session") {
+				if err := session.CheckID("--session", only); err != nil {
+					return err
+				}
+			}
 			store, err := a.openExisting(cmd)
 			if err != nil {
 				return err
@@ -95,9 +100,6 @@ func (a *app) verify(ctx context.Context, store session.Store, only string) erro
 // eachHead calls f for the sessions of the store, or for one.
 func eachHead(ctx context.Context, store session.Store, only string, f func(session.Head)) error {
 	if only != "" {
-		if err := session.CheckID("--session", only); err != nil {
-			return err
-		}
 		heads, err := store.Heads(ctx, []session.Key{{ID: only}})
 		if err != nil {
 			return storeError(err)

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/agentkernel/agentkernel"
+	"github.com/agentkernel/agentkernel/config"
+	"github.com/agentkernel/agentkernel/fault"
+	"github.com/agentkernel/agentkernel/model"
+	"github.com/agentkernel/agentkernel/session"
+)
+
+// loaded is a configuration from text alone.
+func loaded(t *testing.T, text string, env ...string) *config.Config {
+	t.Helper()
+	dir := folder(t, text)
+	cfg, err := config.Load(config.Options{Path: filepath.Join(dir, "config.yaml"), Env: append([]string{"AK_SECRETS_PATH=" + dir}, env...)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+func TestEveryConfiguredValueReachesTheKernel(t *testing.T) {
+	cfg := loaded(t, `
+session: {ttl: 3600, cache: {size: 7}, accept_loss: true}
+execution: {lease_ttl: 2s, sweep_interval: 300ms, max_recoveries: 9, max_running_turns: 11, idempotency_ttl: 10m}
+providers: {o: {type: scripted}, unused: {type: openai}}
+tools:
+  - name: pay
+    description: pays
+    effect: at_most_once
+    refuses: duplicate_key
+    on_doubt: tell
+    timeout: 3s
+    max_result: 99
+    parameters: {type: object, properties: {n: {type: number}}}
+    http: {url: "http://127.0.0.1:1/"}
+    reconcile: {http: {url: "http://127.0.0.1:1/{idempotency_key}"}}
+  - {name: look, effect: read_only, http: {method: GET, url: "http://127.0.0.1:1/"}}
+agents:
+  - {name: a, description: d, instructions: i, model: o/m/x, tools: [pay, look], busy: reject, max_queue: 5, limits: {steps: 6, wall: 7s, max_tokens: 8}}
+`)
+	parts, err := makeParts(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer parts.retire()
+	k, err := kernelConfig(cfg, newCurrent(parts))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if k.LeaseTTL != 2*time.Second || k.SweepInterval != 300*time.Millisecond || k.MaxRecoveries != 9 || k.MaxRunning != 11 ||
+		k.IdempotencyTTL != 10*time.Minute || k.SessionTTL != time.Hour || k.CacheSize != 7 || !k.AcceptLoss || k.Digest != cfg.Digest() || k.Version == "" {
+		t.Errorf("the kernel: %+v", k)
+	}
+	a := k.Agents[0]
+	if a.Name != "a" || a.Description != "d" || a.Instructions != "i" || a.Model != "o/m/x" || a.Busy != agentkernel.Reject ||
+		a.Limits != (agentkernel.Limits{Steps: 6, Wall: 7 * time.Second, MaxTokens: 8, Queue: 5}) {
+		t.Errorf("the agent: %+v", a)
+	}
+	pay, look := a.Tools[0], a.Tools[1]
+	if pay.Name != "pay" || pay.Description != "pays" || pay.Effect != session.AtMostOnce || pay.Refuses != agentkernel.RefusesDuplicateKey ||
+		pay.OnDoubt != agentkernel.Tell || pay.Timeout != 3*time.Second || pay.MaxResult != 99 || pay.Reconcile == nil {
+		t.Errorf("pay: %+v", pay)
+	}
+	if look.Effect != session.ReadOnly || look.Reconcile != nil {
+		t.Errorf("look: %+v", look)
+	}
+	if len(k.Models) != 1 {
+		t.Errorf("%d providers were made, and one is used", len(k.Models))
+	}
+}
+
+func TestTheQuickstartCanBeServedWithoutAKey(t *testing.T) {
+	cfg, err := config.Load(config.Options{Path: "../../examples/quickstart/config.yaml", Env: []string{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cfg.CheckServe(); err != nil {
+		t.Fatal(err)
+	}
+	parts, err := makeParts(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer parts.retire()
+	k, err := kernelConfig(cfg, newCurrent(parts))
+	if err != nil || len(k.Agents) != 1 || len(k.Agents[0].Tools) != 2 {
+		t.Errorf("%+v, %v", k.Agents, err)
+	}
+}
+
+func TestAScriptMayBeJSONOrYAML(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"s.json": `{"otherwise": {"say": "it works"}}`,
+		"s.yaml": "otherwise: {say: it works}\n",
+	} {
+		path := filepath.Join(dir, name)
+		write(t, path, text)
+		p, err := makeProvider(config.Provider{Type: config.Scripted, Script: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := p.Generate(context.Background(), &model.Request{Model: "m", Messages: []model.Message{model.UserText("x")}}, nil)
+		if err != nil || answer.Message.Text() != "it works" {
+			t.Errorf("%s: %v, %v", name, answer, err)
+		}
+	}
+	for name, text := range map[string]string{"bad.yaml": "a: [", "other.yaml": "otherwize: {}", "rule.json": `{"rules": [{"when": "("}]}`} {
+		path := filepath.Join(dir, name)
+		write(t, path, text)
+		if _, err := makeProvider(config.Provider{Type: config.Scripted, Script: path}); fault.KindOf(err) != fault.Config {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestOnlySecretsAreTakenFromAReloadedConfiguration(t *testing.T) {
+	const text = `
+providers: {p: {type: openai_compatible, base_url: "http://u:<file:pw>@h/v1", api_key: "<file:key>"}}
+tools: [{name: t, http: {url: "http://h/x?token=<file:key>", headers: {X-Key: "<file:key>"}}}]
+agents: [{name: a, model: p/m, tools: [t]}]
+`
+	dir := t.TempDir()
+	load := func(config_, key string) *config.Config {
+		for name, content := range map[string]string{"config.yaml": config_, "key": key, "pw": "pw-" + key} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cfg, err := config.Load(config.Options{Path: filepath.Join(dir, "config.yaml"), Env: []string{"AK_SECRETS_PATH=" + dir}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cfg
+	}
+	was := load(text, "first")
+	got := withSecretsOf(was, load(text, "second"))
+	p, tool := got.Providers["p"], got.Tools[0]
+	if p.APIKey.Reveal() != "second" || p.BaseURL.Reveal() != "http://u:pw-second@h/v1" ||
+		tool.HTTP.URL.Reveal() != "http://h/x?token=second" || tool.HTTP.Headers["X-Key"].Reveal() != "second" {
+		t.Errorf("%s %s %s", p.APIKey.Reveal(), p.BaseURL.Reveal(), tool.HTTP.URL.Reveal())
+	}
+	if was.Providers["p"].APIKey.Reveal() != "first" || was.Tools[0].HTTP.Headers["X-Key"].Reveal() != "first" {
+		t.Error("the configuration in use was changed")
+	}
+
+	other := load(`
+providers: {p: {type: openai_compatible, base_url: "http://other/v1", api_key: third}}
+tools: [{name: t, http: {url: "http://other/", headers: {X-Other: third}}}]
+agents: [{name: a, model: p/m, tools: [t]}]
+`, "third")
+	got = withSecretsOf(was, other)
+	if got.Providers["p"].BaseURL.Reveal() != was.Providers["p"].BaseURL.Reveal() || got.Tools[0].HTTP.URL.Reveal() != was.Tools[0].HTTP.URL.Reveal() ||
+		len(got.Tools[0].HTTP.Headers) != 1 || got.Providers["p"].APIKey.Reveal() != "third" {
+		t.Errorf("%+v", got)
+	}
+}
