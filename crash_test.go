@@ -199,7 +199,7 @@ func (w *world) outcome() outcomeOf {
 	for _, t := range s.Turns {
 		o.States = append(o.States, t.State)
 	}
-	messages, err := history(s)
+	messages, err := new(told).history(s)
 	if err != nil {
 		w.t.Error(err)
 	}

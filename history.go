@@ -8,21 +8,33 @@ import (
 	"github.com/agentkernel/agentkernel/session"
 )
 
-// history is the conversation of the turns that have ended, oldest first. A turn that never ran, or that a retry took the
-// place of, is not in it.
-func history(s *session.Session) ([]model.Message, error) {
-	var all []model.Message
-	for _, t := range s.Turns {
-		if !t.State.Ended() || t.Retried || t.StartedAt == 0 {
+// told is a journal's conversation, decoded once: turns that have ended do not change, but for one that a retry takes the
+// place of.
+type told struct {
+	of       *session.Session
+	retries  int
+	turns    int // of the session's turns, so many are in messages
+	messages []model.Message
+}
+
+// history is the conversation of the turns that have ended before the current one, oldest first. A turn that never ran,
+// or that a retry took the place of, is not in it. The messages are not to be changed.
+func (h *told) history(s *session.Session) ([]model.Message, error) {
+	if h.of != s || h.retries != s.Retries || h.turns > len(s.Turns) {
+		*h = told{of: s, retries: s.Retries}
+	}
+	for ; h.turns < len(s.Turns) && s.Turns[h.turns].State.Ended(); h.turns++ {
+		t := s.Turns[h.turns]
+		if t.Retried || t.StartedAt == 0 {
 			continue
 		}
 		messages, err := transcript(t)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, messages...)
+		h.messages = append(h.messages, messages...)
 	}
-	return all, nil
+	return h.messages[:len(h.messages):len(h.messages)], nil
 }
 
 // transcript is what was said in one turn: the input, then each answer of a model with the results of its calls in the

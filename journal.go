@@ -28,6 +28,7 @@ type journal struct {
 	run      *tenure       // set while this replica is the owner
 	term     uint64        // of the lease, at the newest claim
 	live     live          // text being streamed
+	told     told          // the conversation, decoded
 	recent   []passed      // the newest records, for readers of streams
 	pins     int           // users that keep it in the cache
 	elem     *list.Element

@@ -93,8 +93,8 @@ func (k *Kernel) Session(key session.Key) (info SessionInfo, err error) {
 
 // Messages is a session's conversation so far, the running turn's part included.
 func (k *Kernel) Messages(key session.Key) (messages []model.Message, err error) {
-	err = k.read(key, func(_ *journal, s *session.Session) error {
-		if messages, err = history(s); err != nil {
+	err = k.read(key, func(j *journal, s *session.Session) error {
+		if messages, err = j.told.history(s); err != nil {
 			return err
 		}
 		for _, t := range s.Open {

@@ -12,8 +12,8 @@ import (
 	"github.com/agentkernel/agentkernel/store/memory"
 )
 
-// told collects what a reader is told from after one id on, up to n events (0: all).
-func told(t *testing.T, h *Handle, after string, n int) (events []Event) {
+// heard collects what a reader is told from after one id on, up to n events (0: all).
+func heard(t *testing.T, h *Handle, after string, n int) (events []Event) {
 	t.Helper()
 	for e, err := range h.Events(t.Context(), after) {
 		if err != nil {
@@ -53,7 +53,7 @@ func textOf(events []Event) (text string) {
 func TestAReaderMayResumeAfterAnyEventAtAnyReplicaWithoutGapOrDuplicate(t *testing.T) {
 	faulty(t, func(t *testing.T, w *world, _ *sessiontest.Faulty, r *replica) {
 		h := start(t, r, "read once|idem")
-		all := told(t, h, "", 0)
+		all := heard(t, h, "", 0)
 		if last := all[len(all)-1]; last.Type != EventDone || !strings.Contains(string(last.Data), "done: read once|idem") {
 			t.Fatalf("the last event is %s %s", last.Type, last.Data)
 		}
@@ -62,7 +62,7 @@ func TestAReaderMayResumeAfterAnyEventAtAnyReplicaWithoutGapOrDuplicate(t *testi
 		oh, _ := other.Turn("", h.ID())
 		want := journaled(all)
 		for i, e := range all {
-			got := append(journaled(all[:i+1]), journaled(told(t, oh, e.ID, 0))...)
+			got := append(journaled(all[:i+1]), journaled(heard(t, oh, e.ID, 0))...)
 			if e.Type == EventDone {
 				got = journaled(all[:i+1])
 			}
@@ -70,7 +70,7 @@ func TestAReaderMayResumeAfterAnyEventAtAnyReplicaWithoutGapOrDuplicate(t *testi
 				t.Errorf("resumed after %s:\n got %v\nwant %v", e.ID, got, want)
 			}
 		}
-		if got := journaled(told(t, oh, "nonsense", 0)); strings.Join(got, ",") != strings.Join(want, ",") {
+		if got := journaled(heard(t, oh, "nonsense", 0)); strings.Join(got, ",") != strings.Join(want, ",") {
 			t.Errorf("an unknown id: %v", got)
 		}
 	})
@@ -94,22 +94,22 @@ func TestStreamedTextIsTheAnswer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		events := told(t, h, "", 2)
+		events := heard(t, h, "", 2)
 		for range 10 {
 			step <- struct{}{}
 		}
 		synctest.Wait()
-		events = append(events, told(t, h, events[1].ID, 1)...) // a slow reader gets a larger piece
+		events = append(events, heard(t, h, events[1].ID, 1)...) // a slow reader gets a larger piece
 		if got := textOf(events); got != "character b" {
 			t.Errorf("so far %q", got)
 		}
-		late := textOf(told(t, h, "", 2)) // another one starts in the middle
+		late := textOf(heard(t, h, "", 2)) // another one starts in the middle
 		if late != "character b" {
 			t.Errorf("a late reader was told %q", late)
 		}
 		close(step)
 		state(t, h)
-		rest := told(t, h, events[len(events)-1].ID, 0)
+		rest := heard(t, h, events[len(events)-1].ID, 0)
 		if rest[len(rest)-1].Type != EventDone {
 			t.Errorf("no done: %v", rest)
 		}
@@ -142,14 +142,14 @@ func TestAStreamSurvivesItsReplica(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		seen := told(t, h, "", 2)
+		seen := heard(t, h, "", 2)
 		first.mu.Lock()
 		first.dead = true
 		first.mu.Unlock()
 		first.stop()
 		sh, _ := second.Turn("", h.ID())
 		done := make(chan []Event)
-		go func() { done <- told(t, sh, seen[1].ID, 0) }()
+		go func() { done <- heard(t, sh, seen[1].ID, 0) }()
 		i := func() *TurnInfo {
 			close(open)
 			return state(t, sh)

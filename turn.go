@@ -61,7 +61,7 @@ func (t *Turn) open() error {
 		}
 		t.oldSets = len(turn.Sets)
 		t.quarantine = turn.Recoveries > t.k.cfg.MaxRecoveries
-		if t.history, err = history(s); err != nil {
+		if t.history, err = t.j.told.history(s); err != nil {
 			return err
 		}
 		t.state = make(map[string]json.RawMessage, len(s.State))

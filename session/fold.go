@@ -139,6 +139,7 @@ func (s *Session) accept(rec Record, b Batch, index int, a *Request) error {
 		t.inherit(from)
 		if !s.preview {
 			from.Retried = true
+			s.Retries++
 		}
 	}
 	s.Open = append(s.Open, t)

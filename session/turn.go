@@ -126,6 +126,8 @@ type Session struct {
 	Open  []*Turn // the unfinished ones among them, in order
 	State map[string]json.RawMessage
 
+	Retries int // turns that took the place of another one
+
 	byRef map[Ref]*Turn
 	keys  map[string]KeyUse
 	fifo  []string // keys in order of use, for forgetting
