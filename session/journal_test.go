@@ -27,8 +27,14 @@ func newJournal(t testing.TB) *journal {
 	return &journal{t: t, s: &session.Session{Key: key}, now: 1000}
 }
 
+// tester is a testing.TB or a rapid.T.
+type tester interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
 // fold reads records as a replica does that never saw the session.
-func fold(t testing.TB, recs []session.Record) *session.Session {
+func fold(t tester, recs []session.Record) *session.Session {
 	t.Helper()
 	s := &session.Session{Key: key}
 	for _, r := range recs {
@@ -115,10 +121,10 @@ func dump(s *session.Session) string {
 	for _, k := range s.KeysInUse(0) {
 		keys[k], _ = s.Used(k, 0)
 	}
-	b, err := json.MarshalIndent(struct {
+	b, err := json.Marshal(struct {
 		*session.Session
 		Keys map[string]session.KeyUse
-	}{s, keys}, "", "\t")
+	}{s, keys})
 	if err != nil {
 		panic(err)
 	}
@@ -126,7 +132,7 @@ func dump(s *session.Session) string {
 }
 
 // same checks that two folds agree in everything, seen or not.
-func same(t testing.TB, what string, a, b *session.Session) {
+func same(t tester, what string, a, b *session.Session) {
 	t.Helper()
 	if !reflect.DeepEqual(a, b) {
 		t.Fatalf("%s: the folds differ\n%s\n%s", what, dump(a), dump(b))
