@@ -118,6 +118,14 @@ func TestFaultsDoWhatTheySay(t *testing.T) {
 	if err := put(ended); !isNotSent(err) {
 		t.Errorf("a blocked call whose context ended: %v, want not sent", err)
 	}
+	if got := f.Count(Append); got != 7 {
+		t.Errorf("%d appends counted, want 7", got)
+	}
+}
+
+func TestAStoreThatIsDownRefusesEveryCallAndCountsIt(t *testing.T) {
+	ctx, f := t.Context(), NewFaulty(memory.New())
+	defer f.Close()
 	f.Always(NotSent())
 	if _, err := f.List(ctx, session.Query{}); !isNotSent(err) {
 		t.Errorf("a store that is down: %v", err)
@@ -126,11 +134,8 @@ func TestFaultsDoWhatTheySay(t *testing.T) {
 	if _, err := f.List(ctx, session.Query{}); err != nil {
 		t.Errorf("a store that is up again: %v", err)
 	}
-	if got := f.Count(Append); got != 7 {
-		t.Errorf("%d appends counted, want 7", got)
-	}
-	if got := f.Count(); got != 9 {
-		t.Errorf("%d calls counted, want 9", got)
+	if all, lists := f.Count(), f.Count(List); all != 2 || lists != 2 {
+		t.Errorf("%d calls counted, %d of List; want 2", all, lists)
 	}
 	f.Reset()
 	if got := f.Count(); got != 0 {

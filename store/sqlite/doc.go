@@ -43,7 +43,7 @@
 // rows in the unused part of pages, and the write-ahead log holds the pages as they were. So every erase starts a scrub:
 // the writer goes through the pages of the file in slices, between batches and while the queue is empty, zeroes unused
 // space, and then copies the log back and cuts it to nothing. Erase answers when its transaction is committed; the bytes
-// are gone a moment later (about three seconds for each GB of file), at the latest when Close returns. A scrub that a
+// are gone a moment later (some seconds for each GB of file), at the latest when Close returns. A scrub that a
 // crash cut short is done by the next process that opens the file. A reader or writer of another process that is in the
 // way of a scrub delays it to the next write.
 //

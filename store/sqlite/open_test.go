@@ -73,57 +73,60 @@ func TestOpenTakesEveryFileName(t *testing.T) {
 	}
 }
 
+// badPaths are places that cannot be opened, and what Open must say of each.
+var badPaths = map[string]struct {
+	prepare func(t *testing.T, dir string) string // returns the path
+	kind    fault.Kind
+	text    string
+}{
+	"empty":  {func(*testing.T, string) string { return "" }, fault.Config, "empty"},
+	"folder": {func(_ *testing.T, dir string) string { return dir }, fault.Config, "is a folder"},
+	"file as folder": {func(t *testing.T, dir string) string {
+		write(t, filepath.Join(dir, "f"), "x")
+		return filepath.Join(dir, "f", "ak.db")
+	}, fault.Config, "is a file"},
+	"no database": {func(t *testing.T, dir string) string {
+		path := filepath.Join(dir, "ak.db")
+		write(t, path, strings.Repeat("this is a text ", 100))
+		return path
+	}, fault.Config, "not a database"},
+	"another program's": {func(t *testing.T, dir string) string {
+		path := filepath.Join(dir, "ak.db")
+		rawSQL(t, path, "CREATE TABLE notes (text)")
+		return path
+	}, fault.Config, "another program"},
+	"newer schema": {func(t *testing.T, dir string) string {
+		return changed(t, dir, "UPDATE meta SET value = 2 WHERE name = 'schema'")
+	}, fault.Unreadable, "schema 2"},
+	"newer format": {func(t *testing.T, dir string) string {
+		return changed(t, dir, "UPDATE meta SET value = 7 WHERE name = 'format'")
+	}, fault.Unreadable, "format 7"},
+	"no generation": {func(t *testing.T, dir string) string {
+		return changed(t, dir, "DELETE FROM meta WHERE name = 'generation'")
+	}, fault.Corrupt, "generation"},
+	"damaged": {func(t *testing.T, dir string) string {
+		path := changed(t, dir, "DELETE FROM hints")
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, path, string(b[:4096])+strings.Repeat("\xff", len(b)-4096))
+		return path
+	}, fault.Corrupt, "malformed"},
+	"not writable": {func(t *testing.T, dir string) string {
+		if os.Getuid() == 0 {
+			t.Skip("root may write everything")
+		}
+		path := changed(t, dir, "DELETE FROM hints")
+		if err := os.Chmod(path, 0o400); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}, fault.Config, "cannot be written"},
+}
+
 func TestOpenSaysWhatIsWrongWithAPath(t *testing.T) {
-	for name, c := range map[string]struct {
-		prepare func(t *testing.T, dir string) string // returns the path
-		kind    fault.Kind
-		text    string
-	}{
-		"empty":  {func(*testing.T, string) string { return "" }, fault.Config, "empty"},
-		"folder": {func(_ *testing.T, dir string) string { return dir }, fault.Config, "is a folder"},
-		"file as folder": {func(t *testing.T, dir string) string {
-			write(t, filepath.Join(dir, "f"), "x")
-			return filepath.Join(dir, "f", "ak.db")
-		}, fault.Config, "is a file"},
-		"no database": {func(t *testing.T, dir string) string {
-			path := filepath.Join(dir, "ak.db")
-			write(t, path, strings.Repeat("this is a text ", 100))
-			return path
-		}, fault.Config, "not a database"},
-		"another program's": {func(t *testing.T, dir string) string {
-			path := filepath.Join(dir, "ak.db")
-			rawSQL(t, path, "CREATE TABLE notes (text)")
-			return path
-		}, fault.Config, "another program"},
-		"newer schema": {func(t *testing.T, dir string) string {
-			return changed(t, dir, "UPDATE meta SET value = 2 WHERE name = 'schema'")
-		}, fault.Unreadable, "schema 2"},
-		"newer format": {func(t *testing.T, dir string) string {
-			return changed(t, dir, "UPDATE meta SET value = 7 WHERE name = 'format'")
-		}, fault.Unreadable, "format 7"},
-		"no generation": {func(t *testing.T, dir string) string {
-			return changed(t, dir, "DELETE FROM meta WHERE name = 'generation'")
-		}, fault.Corrupt, "generation"},
-		"damaged": {func(t *testing.T, dir string) string {
-			path := changed(t, dir, "DELETE FROM hints")
-			b, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			write(t, path, string(b[:4096])+strings.Repeat("\xff", len(b)-4096))
-			return path
-		}, fault.Corrupt, "malformed"},
-		"not writable": {func(t *testing.T, dir string) string {
-			if os.Getuid() == 0 {
-				t.Skip("root may write everything")
-			}
-			path := changed(t, dir, "DELETE FROM hints")
-			if err := os.Chmod(path, 0o400); err != nil {
-				t.Fatal(err)
-			}
-			return path
-		}, fault.Config, "cannot be written"},
-	} {
+	for name, c := range badPaths {
 		t.Run(name, func(t *testing.T) {
 			s, err := Open(t.Context(), c.prepare(t, t.TempDir()), Config{})
 			if err == nil {

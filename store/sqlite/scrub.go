@@ -1,6 +1,9 @@
 package sqlite
 
 import (
+	"bytes"
+	"context"
+	"database/sql"
 	"encoding/binary"
 
 	"github.com/agentkernel/agentkernel/fault"
@@ -87,8 +90,12 @@ func (c *conns) slice(b *scrub) (done bool, err error) {
 		return false, err
 	}
 	end := min(b.next+scrubPages, count+1)
-	for page := b.next; page < end; page++ {
-		if err := c.clean(page); err != nil {
+	dirty, err := c.dirtyPages(b.next, end-1)
+	if err != nil {
+		return false, err
+	}
+	for page, data := range dirty {
+		if _, err := c.exec("UPDATE sqlite_dbpage SET data = ? WHERE pgno = ?", data, page); err != nil {
 			return false, err
 		}
 	}
@@ -99,26 +106,39 @@ func (c *conns) slice(b *scrub) (done bool, err error) {
 	return end > count, nil
 }
 
-// clean zeroes the unused space of one page, if there is something in it.
-func (c *conns) clean(page int64) error {
-	var data []byte
-	if found, err := c.row("SELECT data FROM sqlite_dbpage WHERE pgno = ?", []any{page}, &data); err != nil || !found {
-		return err
-	}
-	from, to, err := unused(data, page == 1)
+// treePages reads the pages of trees among the pages from ?1 to ?2; the first page begins with the file's header.
+const treePages = `WITH RECURSIVE n (page) AS (SELECT ?1 UNION ALL SELECT page + 1 FROM n WHERE page < ?2)
+	SELECT pgno, data FROM n CROSS JOIN sqlite_dbpage
+	WHERE pgno = page AND (pgno = 1 OR substr(data, 1, 1) IN (x'02', x'05', x'0a', x'0d'))`
+
+// dirtyPages returns the clean form of those pages that have something in their unused space.
+func (c *conns) dirtyPages(from, to int64) (map[int64][]byte, error) {
+	st, err := c.prepared(treePages)
 	if err != nil {
-		return fault.New(fault.Corrupt, "", "page %d: %w", page, err)
+		return nil, err
 	}
-	dirty := false
-	for _, b := range data[from:to] {
-		dirty = dirty || b != 0
+	rows, err := st.QueryContext(context.Background(), from, to)
+	if err != nil {
+		return nil, err
 	}
-	if !dirty {
-		return nil
+	defer rows.Close()
+	dirty := map[int64][]byte{}
+	for rows.Next() {
+		var page int64
+		var data sql.RawBytes
+		if err := rows.Scan(&page, &data); err != nil {
+			return nil, err
+		}
+		begin, end, err := unused(data, page == 1)
+		if err != nil {
+			return nil, fault.New(fault.Corrupt, "", "page %d: %w", page, err)
+		}
+		if len(bytes.Trim(data[begin:end], "\x00")) > 0 {
+			dirty[page] = bytes.Clone(data)
+			clear(dirty[page][begin:end])
+		}
 	}
-	clear(data[from:to])
-	_, err = c.exec("UPDATE sqlite_dbpage SET data = ? WHERE pgno = ?", data, page)
-	return err
+	return dirty, rows.Err()
 }
 
 // unused finds the space between the cell pointers and the cells of a tree's page; from equals to on any other page.
