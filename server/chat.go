@@ -84,14 +84,13 @@ func (s *Server) chat(ctx context.Context, in *chatInput) (*huma.StreamResponse,
 		return nil, s.problemOf(ctx, err)
 	}
 	in.about(h.Session(), h.ID())
-	watch := func() (stop func() bool) { return func() bool { return true } }
+	gone := func() {}
 	if prefer.cancel {
-		watch = func() func() bool { return context.AfterFunc(ctx, func() { s.cancelGone(ctx, h) }) }
+		gone = func() { s.cancelGone(ctx, h) }
 	}
 	if wantsStream(in.r.Header.Values("Accept")) {
-		return s.stream(h, "", watch), nil
+		return s.stream(h, "", gone), nil
 	}
-	defer watch()()
 	limit := s.cfg.SyncTimeout
 	if prefer.wait != nil {
 		limit = min(limit, *prefer.wait)
@@ -101,6 +100,9 @@ func (s *Server) chat(ctx context.Context, in *chatInput) (*huma.StreamResponse,
 	}
 	i, err := s.await(ctx, h, limit)
 	if err != nil {
+		if ctx.Err() != nil {
+			gone()
+		}
 		return nil, s.problemOf(ctx, err)
 	}
 	return s.answer(ctx, i, limit == 0)

@@ -17,9 +17,9 @@ import (
 // reconnectMS is how long a client waits before it connects again, in milliseconds.
 const reconnectMS = 1000
 
-// stream answers with a turn's events from after the one with id after. watch is called while the stream is open, what
-// it returns when the stream was ended from here.
-func (s *Server) stream(h *agentkernel.Handle, after string, watch func() (stop func() bool)) *huma.StreamResponse {
+// stream answers with a turn's events from after the one with id after. gone is called if the stream ends because of the
+// client: it left, or takes nothing any more.
+func (s *Server) stream(h *agentkernel.Handle, after string, gone func()) *huma.StreamResponse {
 	return &huma.StreamResponse{Body: func(hctx huma.Context) {
 		r, w := humago.Unwrap(hctx)
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -31,10 +31,14 @@ func (s *Server) stream(h *agentkernel.Handle, after string, watch func() (stop 
 		}
 		s.cfg.Observer.HTTPStreaming(1)
 		defer s.cfg.Observer.HTTPStreaming(-1)
-		defer watch()()
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
 		out := &eventWriter{w: w, rc: http.NewResponseController(w), timeout: s.cfg.WriteTimeout, cancel: cancel}
+		defer func() {
+			if r.Context().Err() != nil || out.broken {
+				gone()
+			}
+		}()
 		defer context.AfterFunc(s.leaving, cancel)()
 		out.write("retry: %d\n\n", reconnectMS)
 		defer out.pings(ctx, s.cfg.PingInterval)()

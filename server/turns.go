@@ -164,7 +164,7 @@ func (s *Server) turnEvents(ctx context.Context, in *eventsInput) (*huma.StreamR
 		after = in.After
 	}
 	if after != "" && i.State.Ended() {
-		seen, err := s.sawEnd(ctx, h, after)
+		seen, err := sawEnd(ctx, h, after)
 		if err != nil {
 			return nil, s.problemOf(ctx, err)
 		}
@@ -172,19 +172,15 @@ func (s *Server) turnEvents(ctx context.Context, in *eventsInput) (*huma.StreamR
 			return &huma.StreamResponse{Body: func(ctx huma.Context) { ctx.SetStatus(http.StatusNoContent) }}, nil
 		}
 	}
-	return s.stream(h, after, func() func() bool { return func() bool { return true } }), nil
+	return s.stream(h, after, func() {}), nil
 }
 
-// sawEnd reports whether the event with id after is the last one of a turn that has ended.
-func (s *Server) sawEnd(ctx context.Context, h *agentkernel.Handle, after string) (bool, error) {
-	last := ""
-	for e, err := range h.Events(ctx, "") {
-		if err != nil {
-			return false, err
-		}
-		last = e.ID
+// sawEnd reports whether nothing comes after the event with id after, of a turn that has ended.
+func sawEnd(ctx context.Context, h *agentkernel.Handle, after string) (bool, error) {
+	for _, err := range h.Events(ctx, after) {
+		return false, err
 	}
-	return last == after, nil
+	return true, nil
 }
 
 func (s *Server) resolve(ctx context.Context, in *resolveInput) (*changeOutput, error) {
