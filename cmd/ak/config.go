@@ -52,6 +52,11 @@ func (a *app) validate(cmd *cobra.Command) error {
 	if err := cfg.CheckServe(); err != nil {
 		return err
 	}
+	parts, err := makeParts(cfg) // scripts are read, and nothing is connected to
+	if err != nil {
+		return err
+	}
+	parts.retire()
 	if a.format == asJSON {
 		return printValue(a.out, map[string]any{"valid": true, "file": cfg.File(), "digest": cfg.Digest(), "warnings": append([]string{}, cfg.Warnings()...)})
 	}

@@ -84,7 +84,7 @@ func (s *stream) once(ctx context.Context) error {
 	if res.Header.Get("AK-Turn-Id") != "" {
 		s.turn, s.session = res.Header.Get("AK-Turn-Id"), res.Header.Get("AK-Session-Id")
 	}
-	err = readEvents(res.Body, s.event)
+	err = readEvents(res.Body, func(e event) (bool, error) { return s.event(ctx, e) })
 	if isFault(err) || err == nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (s *stream) once(ctx context.Context) error {
 }
 
 // event shows one event. It returns false at the turn's end.
-func (s *stream) event(e event) (more bool, err error) {
+func (s *stream) event(ctx context.Context, e event) (more bool, err error) {
 	if e.id != "" {
 		s.last = e.id
 	}
@@ -119,13 +119,17 @@ func (s *stream) event(e event) (more bool, err error) {
 	switch e.typ {
 	case agentkernel.EventAccepted:
 		s.turn, s.session = d.Turn, d.Session
+		return true, s.queued(ctx)
 	case agentkernel.EventDelta:
 		s.text(d.Step, d.Text)
 	case agentkernel.EventReset:
 		s.restart(d.Step, d.Text)
 	case agentkernel.EventWaiting:
+		if i := s.look(ctx); i != nil && i.State != session.Waiting {
+			return true, nil // it did once, and goes on
+		}
 		s.endLine()
-		return false, s.waiting(d.Reason, d.Detail)
+		return false, waiting(s.turn, s.turn, d.Reason, d.Detail)
 	case agentkernel.EventDone:
 		return false, s.done(d.State, d.Result, d.Error)
 	}
@@ -188,14 +192,36 @@ func (s *stream) done(state, result string, failure *session.Failure) error {
 	return fault.New(fault.Cancelled, "", "the turn was cancelled").WithTry("ak turns retry %s", s.turn)
 }
 
-// waiting is the state of a turn that needs a person, as an error that says what to do.
-func (s *stream) waiting(reason, detail string) error {
-	e := fault.New(fault.Waiting, "", "turn %s waits (%s): %s", s.turn, reason, detail)
+// look is the turn as it stands now, nil when that cannot be known.
+func (s *stream) look(ctx context.Context) *agentkernel.TurnInfo {
+	var i agentkernel.TurnInfo
+	if _, err := s.client.get(ctx, "/api/v1/turns/"+seg(s.turn), &i); err != nil {
+		return nil
+	}
+	return &i
+}
+
+// queued is an error for a turn behind one that waits for a person: nothing would come until that person has spoken.
+func (s *stream) queued(ctx context.Context) error {
+	i := s.look(ctx)
+	if i == nil || i.Behind == "" || i.Waiting == nil {
+		return nil
+	}
+	return waiting(s.turn, i.Behind, string(i.Waiting.Reason), i.Waiting.Detail)
+}
+
+// waiting says that a turn waits for a person, by itself or behind another one, and what that person can do.
+func waiting(turn, first, reason, detail string) error {
+	who := "turn " + turn + " waits"
+	if first != turn {
+		who += " behind turn " + first
+	}
+	e := fault.New(fault.Waiting, "", "%s (%s): %s", who, reason, detail)
 	switch session.WaitReason(reason) {
 	case session.WaitInDoubt:
-		return e.WithTry("find out, then: ak turns resolve %s --outcome happened|not_happened|run_again", s.turn)
+		return e.WithTry("find out, then: ak turns resolve %s --outcome happened|not_happened|run_again", first)
 	case session.WaitQuarantined:
-		return e.WithTry("ak turns release %s, or ak turns discard %s", s.turn, s.turn)
+		return e.WithTry("ak turns release %s, or ak turns discard %s", first, first)
 	}
 	return e
 }

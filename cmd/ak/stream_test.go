@@ -30,9 +30,9 @@ func TestEventsAreReadAsTheyWereSent(t *testing.T) {
 func shown(t *testing.T, events ...event) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
-	s := &stream{app: &app{out: &out, err: io.Discard, format: asTable}, client: &client{}}
+	s := &stream{app: &app{out: &out, err: io.Discard, format: asTable}, client: &client{http: http.DefaultClient}}
 	for _, e := range events {
-		more, err := s.event(e)
+		more, err := s.event(context.Background(), e)
 		if err != nil || !more {
 			return out.String(), err
 		}
@@ -88,12 +88,16 @@ func TestEveryEndHasItsExitCode(t *testing.T) {
 func TestABrokenStreamIsResumedAndARequestWithoutAnAnswerIsSentAgain(t *testing.T) {
 	var asked []string
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method+r.URL.Path == "GET/api/v1/turns/t1" {
+			_, _ = fmt.Fprint(w, `{"state":"running"}`)
+			return
+		}
 		asked = append(asked, r.Method+" "+r.URL.Path+" "+r.Header.Get("Idempotency-Key")+r.Header.Get("Last-Event-ID"))
 		switch len(asked) {
 		case 1:
 			panic(http.ErrAbortHandler)
 		case 2:
-			_, _ = fmt.Fprint(w, "id: 1.0\nevent: turn.accepted\ndata: {\"turn_id\":\"t1\",\"session_id\":\"s1\"}\n\nid: 1.0-5\nevent: delta\ndata: {\"step\":\"m0\",\"text\":\"Hel\"}\n\n")
+			_, _ = fmt.Fprint(w, "id: 1.0\nevent: turn.accepted\ndata: {\"turn_id\":\"t1\",\"session_id\":\"s1\"}\n\nid: 1.0-5\nevent: delta\ndata: {\"step\":\"m0\",\"text\":\"Hel\"}\n\nid: 1.0-5\nevent: waiting\ndata: {\"reason\":\"in_doubt\"}\n\n")
 		case 3:
 			_, _ = fmt.Fprint(w, "id: 1.0-6\nevent: delta\ndata: {\"step\":\"m0\",\"text\":\"lo\"}\n\nid: 2.0\nevent: done\ndata: {\"state\":\"completed\",\"result\":\"Hello\"}\n\n")
 		}
