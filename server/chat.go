@@ -75,12 +75,9 @@ func (s *Server) chat(ctx context.Context, in *chatInput) (*huma.StreamResponse,
 		return nil, s.problemOf(ctx, err)
 	}
 	prefer := parsePrefer(in.r.Header.Values("Prefer"))
-	accepting := ctx
-	if prefer.cancel {
-		accepting = context.WithoutCancel(ctx) // what is cancelled must be known first; the store's time-outs bound it
-	}
-	h, err := s.k.Start(accepting, req)
+	h, err := s.start(ctx, req, prefer)
 	if err != nil {
+		in.aboutSession(req.Session)
 		return nil, s.problemOf(ctx, err)
 	}
 	in.about(h.Session(), h.ID())
@@ -106,6 +103,16 @@ func (s *Server) chat(ctx context.Context, in *chatInput) (*huma.StreamResponse,
 		return nil, s.problemOf(ctx, err)
 	}
 	return s.answer(ctx, i, limit == 0)
+}
+
+// start has the turn accepted. A store that does not answer in time leaves it unknown whether it was.
+func (s *Server) start(ctx context.Context, req agentkernel.Request, prefer preferences) (*agentkernel.Handle, error) {
+	if prefer.cancel {
+		ctx = context.WithoutCancel(ctx) // to be cancelled it must be known
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.AcceptTimeout)
+	defer cancel()
+	return s.k.Start(ctx, req)
 }
 
 // request makes the kernel's request of the body. The body was validated, but it is read again by exact names: what is

@@ -10,6 +10,7 @@ import (
 type Config struct {
 	Version string // shown in the OpenAPI description, "dev"
 
+	AcceptTimeout   time.Duration // how long a request waits for the store to take what it writes, 10s
 	SyncTimeout     time.Duration // how long a synchronous request waits before it is answered 202, 120s
 	PingInterval    time.Duration // between comments on a stream on which nothing happens, 15s
 	WriteTimeout    time.Duration // for one piece of a stream, after it the reader is dropped, 30s
@@ -46,6 +47,7 @@ func (c Config) complete() Config {
 	if c.Version == "" {
 		c.Version = "dev"
 	}
+	orDefault(&c.AcceptTimeout, 10*time.Second)
 	orDefault(&c.SyncTimeout, 2*time.Minute)
 	orDefault(&c.PingInterval, 15*time.Second)
 	orDefault(&c.WriteTimeout, 30*time.Second)

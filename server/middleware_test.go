@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -72,6 +73,52 @@ func TestAStoreThatIsDownIsDegradedNotUnhealthy(t *testing.T) {
 	}
 	if p := as[Probe](t, x.do("GET", "/readyz", ""), 200); !p.OK {
 		t.Errorf("%+v", p)
+	}
+}
+
+// mute is a store that does not say what became of an append.
+type mute struct {
+	session.Store
+	silent chan struct{} // closed while it says nothing
+}
+
+func (m mute) Append(ctx context.Context, key session.Key, at session.Position, rec session.Record, next session.Attention) error {
+	select {
+	case <-m.silent:
+		<-ctx.Done()
+		return ctx.Err()
+	default:
+		return m.Store.Append(ctx, key, at, rec, next)
+	}
+}
+
+func TestAWriteWithoutAnAnswerIsUnknownNotFailed(t *testing.T) {
+	x := newSite(t)
+	silent := make(chan struct{})
+	k, err := agentkernel.Open(t.Context(), mute{x.store, silent}, agentkernel.Config{Agents: x.agents()[3:4], StoreTimeout: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	h, err := k.Start(t.Context(), agentkernel.Request{Session: "s", Prompt: "hello"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	turn := h.ID()
+	until(t, x.holding, "the turn to run")
+	close(silent)
+	server := httptest.NewServer(New(k, Config{AcceptTimeout: 10 * time.Millisecond}))
+	defer server.Close()
+	x.url = server.URL
+	for _, r := range []reply{
+		x.chat(`{"prompt":"hello","session_id":"s"}`, "Idempotency-Key", "k"),
+		x.do("POST", "/api/v1/turns/"+turn+"/cancel", ""),
+		x.do("DELETE", "/api/v1/sessions/s", ""),
+	} {
+		p := as[Problem](t, r, r.StatusCode)
+		if p.Code != fault.OutcomeUnknown && p.Code != fault.Unavailable || p.SessionID != "s" || !p.Retryable || r.StatusCode != p.Code.Trait().Status {
+			t.Errorf("%s", r.body)
+		}
 	}
 }
 

@@ -116,7 +116,9 @@ func (s *Server) eraseSession(ctx context.Context, in *sessionInput) (*struct{},
 	if err := session.CheckID("session_id", in.ID); err != nil {
 		return nil, s.problemOf(ctx, err)
 	}
-	if err := s.k.Erase(ctx, key(in.ID)); err != nil {
+	writing, cancel := context.WithTimeout(ctx, s.cfg.AcceptTimeout)
+	defer cancel()
+	if err := s.k.Erase(writing, key(in.ID)); err != nil {
 		return nil, s.problemOf(ctx, err)
 	}
 	return nil, nil

@@ -96,8 +96,9 @@ func (s *Server) routeTurns() {
 		huma.Register(s.api, change(a.verb, a.summary, a.description),
 			func(ctx context.Context, in *turnInput) (*changeOutput, error) {
 				in.aboutTurn(in.ID)
-				h, err := a.do(ctx, agentkernel.TurnRef{ID: in.ID})
-				return s.changed(ctx, &in.wire, h, err)
+				return s.change(ctx, &in.wire, func(ctx context.Context) (*agentkernel.Handle, error) {
+					return a.do(ctx, agentkernel.TurnRef{ID: in.ID})
+				})
 			})
 	}
 }
@@ -186,12 +187,16 @@ func sawEnd(ctx context.Context, h *agentkernel.Handle, after string) (bool, err
 func (s *Server) resolve(ctx context.Context, in *resolveInput) (*changeOutput, error) {
 	in.aboutTurn(in.ID)
 	b := in.Body
-	h, err := s.k.Resolve(ctx, agentkernel.TurnRef{ID: in.ID}, agentkernel.Resolution{Outcome: b.Outcome, Step: b.Step, Result: b.Result, Note: b.Note})
-	return s.changed(ctx, &in.wire, h, err)
+	return s.change(ctx, &in.wire, func(ctx context.Context) (*agentkernel.Handle, error) {
+		return s.k.Resolve(ctx, agentkernel.TurnRef{ID: in.ID}, agentkernel.Resolution{Outcome: b.Outcome, Step: b.Step, Result: b.Result, Note: b.Note})
+	})
 }
 
-// changed answers a request that changed a turn with the turn as it stands now.
-func (s *Server) changed(ctx context.Context, in *wire, h *agentkernel.Handle, err error) (*changeOutput, error) {
+// change carries out a request that changes a turn, and answers with the turn as it stands then.
+func (s *Server) change(ctx context.Context, in *wire, do func(context.Context) (*agentkernel.Handle, error)) (*changeOutput, error) {
+	writing, cancel := context.WithTimeout(ctx, s.cfg.AcceptTimeout)
+	defer cancel()
+	h, err := do(writing)
 	if err != nil {
 		return nil, s.problemOf(ctx, err)
 	}
