@@ -9,22 +9,23 @@ import (
 // EventType names what happened.
 type EventType string
 
+// The types of events. The table in state.go says which of them may follow which.
 const (
-	TurnAccepted    EventType = "turn.accepted"
-	SessionClaimed  EventType = "session.claimed"
-	SessionReleased EventType = "session.released"
-	StepStarted     EventType = "step.started"
-	StepCompleted   EventType = "step.completed"
-	StepInDoubt     EventType = "step.in_doubt"
-	StepResolved    EventType = "step.resolved"
-	TurnWaiting     EventType = "turn.waiting"
-	TurnSignaled    EventType = "turn.signaled"
-	StateSet        EventType = "state.set"
-	TurnCompleted   EventType = "turn.completed"
-	TurnFailed      EventType = "turn.failed"
-	TurnCancelled   EventType = "turn.cancelled"
-	SessionCleared  EventType = "session.cleared"
-	SessionErased   EventType = "session.erased"
+	TurnAccepted    EventType = "turn.accepted"    // a request was taken; the event's place names the turn
+	SessionClaimed  EventType = "session.claimed"  // a replica became the owner
+	SessionReleased EventType = "session.released" // the owner gave the session up at a step boundary
+	StepStarted     EventType = "step.started"     // a call is about to be dispatched, and must not be twice
+	StepCompleted   EventType = "step.completed"   // a step has its result
+	StepInDoubt     EventType = "step.in_doubt"    // nobody recorded what became of a dispatched call
+	StepResolved    EventType = "step.resolved"    // it was found out, or decided
+	TurnWaiting     EventType = "turn.waiting"     // the turn rests until a signal or a time
+	TurnSignaled    EventType = "turn.signaled"    // someone outside told the turn something
+	StateSet        EventType = "state.set"        // the turn changed the session's state, as of its end
+	TurnCompleted   EventType = "turn.completed"   // the turn has its reply
+	TurnFailed      EventType = "turn.failed"      // the turn ended without one
+	TurnCancelled   EventType = "turn.cancelled"   // the turn was ended from outside
+	SessionCleared  EventType = "session.cleared"  // the session expired; what follows starts anew
+	SessionErased   EventType = "session.erased"   // the session is to be deleted; nothing follows
 )
 
 // Millis is a time in milliseconds since 1970 UTC; 0 means none.
@@ -79,15 +80,17 @@ type Release struct {
 // StepKind is what a step does.
 type StepKind string
 
+// The kinds of steps.
 const (
-	ModelStep StepKind = "model"
-	ToolStep  StepKind = "tool"
-	UserStep  StepKind = "step"
+	ModelStep StepKind = "model" // asks a model
+	ToolStep  StepKind = "tool"  // calls a tool
+	UserStep  StepKind = "step"  // runs a function of the agent's own code
 )
 
 // Effect is what may happen to a tool call after a crash.
 type Effect string
 
+// The effect classes.
 const (
 	ReadOnly   Effect = "read_only"    // may be run again: it changes nothing
 	Idempotent Effect = "idempotent"   // may be run again with the same key: the tool makes it one effect
@@ -128,6 +131,7 @@ type Doubt struct {
 // Outcome is what was found out about a call in doubt.
 type Outcome string
 
+// What can be found out.
 const (
 	Happened     Outcome = "happened"      // it had its effect; Value is its result
 	DidNotHappen Outcome = "not_happened"  // it had none and will have none
@@ -146,12 +150,13 @@ type Resolution struct {
 // WaitReason says what a waiting turn waits for.
 type WaitReason string
 
+// What a turn may wait for.
 const (
-	WaitApproval    WaitReason = "approval"
-	WaitInDoubt     WaitReason = "in_doubt"
-	WaitTimer       WaitReason = "timer"
-	WaitProvider    WaitReason = "provider"
-	WaitQuarantined WaitReason = "quarantined"
+	WaitApproval    WaitReason = "approval"    // a person's yes or no
+	WaitInDoubt     WaitReason = "in_doubt"    // a person's word about a call in doubt
+	WaitTimer       WaitReason = "timer"       // a time
+	WaitProvider    WaitReason = "provider"    // a provider that answers again
+	WaitQuarantined WaitReason = "quarantined" // an operator, after takeovers without progress
 )
 
 // Wait is a turn's rest until a signal or a time.
@@ -165,12 +170,13 @@ type Wait struct {
 // SignalKind is what someone outside tells a turn.
 type SignalKind string
 
+// What a turn can be told.
 const (
-	SignalCancel  SignalKind = "cancel"
-	SignalResolve SignalKind = "resolve"
-	SignalRelease SignalKind = "release"
-	SignalDiscard SignalKind = "discard"
-	SignalExpire  SignalKind = "expire" // the wait reached its end
+	SignalCancel  SignalKind = "cancel"  // end; the owner does, as soon as it reads this
+	SignalResolve SignalKind = "resolve" // a call in doubt is resolved, by an event of its own
+	SignalRelease SignalKind = "release" // run again after the quarantine
+	SignalDiscard SignalKind = "discard" // end instead of running again
+	SignalExpire  SignalKind = "expire"  // the wait reached its end
 )
 
 // Signal is a word from outside to a turn.

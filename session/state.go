@@ -3,13 +3,14 @@ package session
 // TurnState is where a turn stands.
 type TurnState string
 
+// The states of a turn. The last three are terminal.
 const (
-	Accepted  TurnState = "accepted"
-	Running   TurnState = "running"
-	Waiting   TurnState = "waiting"
-	Completed TurnState = "completed"
-	Failed    TurnState = "failed"
-	Cancelled TurnState = "cancelled"
+	Accepted  TurnState = "accepted"  // durable, and in the queue
+	Running   TurnState = "running"   // its time has come, whether or not it has an owner just now
+	Waiting   TurnState = "waiting"   // for a signal or a time; nobody owns it
+	Completed TurnState = "completed" // it has a reply
+	Failed    TurnState = "failed"    // it has a failure
+	Cancelled TurnState = "cancelled" // it has neither
 )
 
 // Ended reports whether the state is terminal.
@@ -95,6 +96,7 @@ func (s TurnState) next(on Trigger) (TurnState, bool) {
 // StepState is where a step stands.
 type StepState string
 
+// The states of a step.
 const (
 	StepOpen    StepState = "open"     // it may be dispatched: never started, or resolved so
 	StepBegun   StepState = "started"  // dispatched, or about to be, by the epoch of its Start
