@@ -136,6 +136,37 @@ func TestADrainWaitsForTheRunningTurnAndItsCallerGetsTheAnswer(t *testing.T) {
 	}
 }
 
+func TestADrainHandsARunningTurnOverToAnotherServer(t *testing.T) {
+	s := newStalling(t)
+	dir := folder(t, strings.Replace(s.config(""), "timeout: 30s", "timeout: 500ms", 1))
+	leaving, staying := startServer(t, dir), startServer(t, dir)
+	answered := make(chan error, 1)
+	var status int
+	var body map[string]any
+	go func() {
+		var err error
+		status, body, err = leaving.post("my name is Ada", "k1")
+		answered <- err
+	}()
+	<-s.asked
+	leaving.signal(syscall.SIGTERM)
+	<-s.asked // the other server asks the model for the same turn
+	s.release()
+	if err := <-answered; err != nil || status != http.StatusOK && status != http.StatusAccepted {
+		t.Errorf("the caller: %d %v, %v", status, body, err)
+	}
+	if code := leaving.exit(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	again := staying.mustAnswer("my name is Ada", "k1")
+	if again["turn_id"] != body["turn_id"] || !strings.Contains(again["result"].(string), "Ada") {
+		t.Errorf("%v, and then %v", body, again)
+	}
+	if n := len(s.asked); n != 0 {
+		t.Errorf("the model was asked %d times more", n)
+	}
+}
+
 func TestASecondSignalStopsHard(t *testing.T) {
 	s := newStalling(t)
 	p := startServer(t, folder(t, s.config("")))
