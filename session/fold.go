@@ -159,13 +159,10 @@ func (s *Session) accept(rec Record, b Batch, index int, a *Request) error {
 // forgets alike.
 func (s *Session) remember(a *Request, ref Ref, now Millis) {
 	for len(s.fifo) > 0 {
-		u := s.keys[s.fifo[0]]
-		if u.Until > now {
+		if s.keys[s.fifo[0]].Until > now {
 			break
 		}
-		if u.Key == s.fifo[0] {
-			delete(s.keys, s.fifo[0])
-		}
+		delete(s.keys, s.fifo[0])
 		s.fifo = s.fifo[1:]
 	}
 	if a.Key == "" {

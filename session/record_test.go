@@ -151,6 +151,7 @@ func TestVerifyFollowsTheChain(t *testing.T) {
 		data := fmt.Sprintf(`{"v":1,"life":2,"seq":3,"prev":%q,"at":1}`, recs[1].ID)
 		return session.Record{Life: 2, Seq: 3, ID: id([]byte(data)), Data: []byte(data)}
 	}()
+	skips := record(4, []byte(fmt.Sprintf(`{"v":1,"life":1,"seq":4,"prev":%q,"at":1}`, recs[1].ID)))
 	headless := record(1, []byte(`{"v":1,"life":1,"seq":1,"prev":"x","at":1}`))
 	flipped := recs[2]
 	flipped.Data = append([]byte(" "), flipped.Data...)
@@ -167,6 +168,7 @@ func TestVerifyFollowsTheChain(t *testing.T) {
 		{"after an erase", session.Position{Life: 1}, []session.Record{nextLife}, nextLife.Position(), false},
 		{"of an id that lived already", session.Position{Life: 2}, recs, session.Position{Life: 2}, true},
 		{"a gap", session.Position{}, []session.Record{recs[0], recs[2]}, recs[0].Position(), true},
+		{"a number left out", session.Position{}, []session.Record{recs[0], recs[1], skips}, recs[1].Position(), true},
 		{"a beginning that is missing", session.Position{}, recs[1:], session.Position{}, true},
 		{"a beginning with something before it", session.Position{}, []session.Record{headless}, session.Position{}, true},
 		{"one record twice", session.Position{}, []session.Record{recs[0], recs[0]}, recs[0].Position(), true},
