@@ -255,7 +255,7 @@ func (c *call) resultOf(text string, isError bool) model.Result {
 		for cut > 0 && !utf8.RuneStart(text[cut]) {
 			cut--
 		}
-		text = fmt.Sprintf("%s\n[cut: the result has %d bytes, %d are shown]", text[:cut], len(text), cut)
+		text = fmt.Sprintf("%s\n[cut: only the first %d bytes of the result are shown]", text[:cut], cut)
 	}
 	return model.Result{CallID: c.model.ID, Name: c.model.Name, Content: text, IsError: isError}
 }

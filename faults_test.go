@@ -122,11 +122,11 @@ func TestAnAcceptanceWhoseFateIsUnknownIsNotCalledRefused(t *testing.T) {
 func TestWorkThatIsPaidForWaitsForTheStore(t *testing.T) {
 	faulty(t, func(t *testing.T, w *world, store *sessiontest.Faulty, r *replica) {
 		store.Next(sessiontest.Append, sessiontest.Pass())
+		store.Always(sessiontest.NotSent(), sessiontest.Append)
 		h, err := r.Start(t.Context(), Request{Session: "s", Prompt: "once"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		store.Always(sessiontest.NotSent(), sessiontest.Append)
 		time.Sleep(30 * time.Second)
 		w.mu.Lock()
 		if w.models != 1 || len(w.effects) != 0 {
@@ -182,6 +182,29 @@ func TestACorruptRecordIsAClearErrorOfThatSessionAlone(t *testing.T) {
 		}
 		if turns, _, err := r.Turns(t.Context(), TurnQuery{}); err != nil || len(turns) != 1 {
 			t.Errorf("%d turns listed, %v", len(turns), err)
+		}
+	})
+}
+
+// TestAnUnknownOutcomeNamesTheTurnThatMayExist: the store takes the record and never answers; the client's time is over.
+func TestAnUnknownOutcomeNamesTheTurnThatMayExist(t *testing.T) {
+	faulty(t, func(t *testing.T, w *world, store *sessiontest.Faulty, r *replica) {
+		state(t, start(t, r, "hello"))
+		release := make(chan struct{})
+		store.Next(sessiontest.Append, sessiontest.Block(release))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		h, err := r.Start(ctx, Request{Session: "s", Prompt: "once"})
+		if fault.KindOf(err) != fault.OutcomeUnknown || h == nil {
+			t.Fatalf("got %v, %v, want OutcomeUnknown and a handle", h, err)
+		}
+		if _, err := h.Settle(t.Context()); fault.KindOf(err) != fault.Unavailable {
+			t.Errorf("before it is decided: %v, want Unavailable", err)
+		}
+		close(release)
+		synctest.Wait()
+		if i := state(t, h); i.State != session.Completed || i.Prompt != "once" {
+			t.Errorf("the turn that was named: %+v", i)
 		}
 	})
 }

@@ -66,7 +66,8 @@ type proposal struct {
 	write func(s *session.Session, d *draft) ([]session.Event, error)
 	hold  bool // it waits through a store outage instead of failing; for work that is already paid for
 
-	sent  bool // a record with it was sent, at least once
+	sent  bool // a record with it was sent, and may be in the journal
+	gone  bool // nobody waits for it any more: if it was not written, it will not be
 	done  chan struct{}
 	err   error
 	place place
@@ -87,7 +88,7 @@ type place struct {
 }
 
 // propose writes and waits until the record is durable. When ctx ends before that the answer is Unavailable if nothing
-// was sent, else OutcomeUnknown, and the journal goes on to find out by itself.
+// was sent, else OutcomeUnknown with the place that was aimed at, and the journal goes on to find out by itself.
 func (j *journal) propose(ctx context.Context, p *proposal) (place, error) {
 	p.done = make(chan struct{})
 	j.mu.Lock()
@@ -109,8 +110,9 @@ func (j *journal) propose(ctx context.Context, p *proposal) (place, error) {
 		return p.place, p.err
 	default:
 	}
+	p.gone = true
 	if p.sent {
-		return place{}, fault.New(fault.OutcomeUnknown, "", "the store did not answer in time: %w", cause).
+		return p.place, fault.New(fault.OutcomeUnknown, "", "the store did not answer in time: %w", cause).
 			WithTry("send the same request with the same Idempotency-Key again")
 	}
 	for i, q := range j.queue {
@@ -226,13 +228,16 @@ func (j *journal) write(batch []*proposal) {
 	if d.term > 0 {
 		j.term = d.term
 	}
+	for _, p := range writers {
+		p.sent, p.place.rec = true, rec
+	}
 	j.mu.Unlock()
 	err = j.k.append(j.key, at, rec, next)
 	j.mu.Lock()
 	if err == nil {
 		err = j.apply(rec, content)
 	} else {
-		err = j.decide(at, rec, content, next, err, writers)
+		err = j.decide(at, rec, content, next, err)
 	}
 	j.settle(writers, rec, err)
 }
@@ -241,14 +246,11 @@ func (j *journal) write(batch []*proposal) {
 func (j *journal) settle(writers []*proposal, rec session.Record, err error) {
 	var held []*proposal
 	for _, p := range writers {
-		switch {
-		case errors.Is(err, session.ErrConflict):
+		again := errors.Is(err, session.ErrConflict) || p.hold && fault.KindOf(err) == fault.Unavailable
+		if again && !p.gone {
 			p.sent = false // what was sent will never be written
 			held = append(held, p)
-		case p.hold && fault.KindOf(err) == fault.Unavailable:
-			held = append(held, p)
-		default:
-			p.place.rec = rec
+		} else {
 			p.finish(p.place, err)
 		}
 	}
@@ -278,12 +280,9 @@ func (k *Kernel) append(key session.Key, at session.Position, rec session.Record
 // decide finds out what became of an append that did not simply succeed. nil: it is in the journal; ErrConflict: it is
 // not and never will be, and the fold has caught up; Unavailable: nothing was sent. It goes on until it knows. j.mu is
 // held, but not while it asks.
-func (j *journal) decide(at session.Position, rec session.Record, b session.Batch, next session.Attention, err error, writers []*proposal) error {
+func (j *journal) decide(at session.Position, rec session.Record, b session.Batch, next session.Attention, err error) error {
 	if errors.Is(err, session.ErrNotSent) {
 		return fault.New(fault.Unavailable, "", "the store does not take writes: %w", err).WithAfter(time.Second)
-	}
-	for _, p := range writers {
-		p.sent = true
 	}
 	for {
 		known := errors.Is(err, session.ErrConflict)

@@ -21,6 +21,8 @@ type Observer interface {
 	Claimed(cause string)
 	// InDoubt: a call's outcome is unknown.
 	InDoubt(tool string)
+	// Wasted: a model's answer was paid for and could not be recorded, because the session was taken over.
+	Wasted(agent string, tokens int64)
 	// Diverged: a recorded answer stood although the question had changed.
 	Diverged(agent string)
 	// StoreRolledBack: the store lost records that this replica had seen.
@@ -36,6 +38,7 @@ func (silent) TurnEnded(string, session.TurnState, fault.Kind, time.Duration) {}
 func (silent) Appended(time.Duration, error)                                  {}
 func (silent) Claimed(string)                                                 {}
 func (silent) InDoubt(string)                                                 {}
+func (silent) Wasted(string, int64)                                           {}
 func (silent) Diverged(string)                                                {}
 func (silent) StoreRolledBack()                                               {}
 func (silent) LostByStore()                                                   {}

@@ -143,7 +143,7 @@ type TurnQuery struct {
 	Tenant  string
 	States  []session.TurnState // empty: all
 	Session string              // empty: all sessions
-	After   string              // the session behind which to go on
+	After   string              // where to go on, as the call before said
 	Limit   int                 // turns to look for, 0 means 100
 }
 
@@ -165,7 +165,13 @@ func (k *Kernel) Turns(ctx context.Context, q TurnQuery) (turns []*TurnInfo, nex
 	}
 	if q.Session != "" {
 		turns, err = k.turnsOf(session.Key{Tenant: q.Tenant, ID: q.Session}, q.States)
-		return turns, "", err
+		if i := slices.IndexFunc(turns, func(t *TurnInfo) bool { return t.ID == q.After }); i >= 0 {
+			turns = turns[i+1:]
+		}
+		if len(turns) > q.Limit {
+			turns, next = turns[:q.Limit], turns[q.Limit-1].ID
+		}
+		return turns, next, err
 	}
 	unfinished := len(q.States) > 0 && !slices.ContainsFunc(q.States, session.TurnState.Ended)
 	heads, err := k.list(ctx, session.Query{Tenant: q.Tenant, After: q.After, Limit: scanPage, Unfinished: unfinished})

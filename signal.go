@@ -41,6 +41,9 @@ func (j *journal) lookup(s *session.Session, id session.TurnID) (*session.Turn, 
 	case id.Life == s.At.Life && id.Ref.Seq <= s.At.Len && s.Turn(id.Ref) == nil && len(s.Turns) > 0 && id.Ref.Less(s.Turns[0].Ref):
 		return nil, fault.New(fault.Gone, "", "the turn's session expired and was cleared")
 	}
+	if j.flushing && id.Life == s.At.Life && id.Ref.Seq > s.At.Len {
+		return nil, fault.New(fault.Unavailable, "", "it is not decided yet whether turn %s exists", id).WithAfter(time.Second)
+	}
 	j.k.obs.LostByStore()
 	return nil, fault.New(fault.LostByStore, "", "the store no longer has turn %s, which it had acknowledged, or the id is not a real one", id)
 }

@@ -32,7 +32,7 @@ const (
 )
 
 // Start accepts a turn and returns as soon as it is durable. From then on it runs to its end, here or on another replica,
-// whatever becomes of the caller.
+// whatever becomes of the caller. With an error of kind OutcomeUnknown comes a handle on the turn that may exist.
 func (k *Kernel) Start(ctx context.Context, req Request) (*Handle, error) {
 	agent, err := k.agent(req.Agent)
 	if err != nil {
@@ -102,6 +102,9 @@ func (k *Kernel) accept(ctx context.Context, key session.Key, agent *Agent, a se
 	place, err := propose()
 	for errors.Is(err, errSameBatch) { // the other one is durable, or failed, when this one's turn comes
 		place, err = propose()
+	}
+	if fault.KindOf(err) == fault.OutcomeUnknown && place.rec.ID != "" {
+		return &Handle{k: k, key: key, id: session.MakeTurnID(key.ID, place.rec, index)}, err
 	}
 	if err != nil {
 		return nil, err

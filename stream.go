@@ -156,7 +156,7 @@ func (h *Handle) Events(ctx context.Context, after string) iter.Seq2[Event, erro
 		defer h.k.follow.add(j)()
 		r := &reader{h: h, j: j, yield: yield, at: cursor{seq: h.id.Ref.Seq, index: h.id.Ref.Index - 1}}
 		if c, ok := parseCursor(after); after != "" {
-			if ok && !(session.Ref{Seq: c.seq, Index: c.index}).Less(h.id.Ref) {
+			if ok && !(session.Ref{Seq: c.seq, Index: c.index}).Less(h.id.Ref) && !j.beyond(c.seq) {
 				r.at = c
 			} else if !r.send(EventReset, map[string]string{"text": ""}) {
 				return
@@ -164,6 +164,16 @@ func (h *Handle) Events(ctx context.Context, after string) iter.Seq2[Event, erro
 		}
 		r.run(ctx)
 	}
+}
+
+// beyond reports whether the journal has no record of that number, as far as can be told.
+func (j *journal) beyond(seq uint64) bool {
+	if err := j.refresh(); err != nil {
+		return false // reading on will say what is wrong
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.s != nil && seq > j.s.At.Len
 }
 
 // reader is one client's way through a turn's stream.

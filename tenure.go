@@ -186,6 +186,7 @@ func (r *tenure) write(t *Turn, reply Reply, err error) (session.TurnState, faul
 		return append(all, last), nil
 	}})
 	if werr != nil {
+		t.waste(events)
 		if !errors.Is(werr, errFenced) && r.ctx.Err() == nil {
 			t.k.log.Error("a turn's end could not be written", "session", r.j.key.ID, "turn", t.id.String(), "error", werr)
 		}

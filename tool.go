@@ -24,7 +24,7 @@ const (
 type Refuses string
 
 const (
-	RefusesNothing      Refuses = ""
+	RefusesNothing      Refuses = ""              // a second call acts a second time
 	RefusesDuplicateKey Refuses = "duplicate_key" // a second call with one idempotency key has no effect
 	RefusesStaleEpoch   Refuses = "stale_epoch"   // a call with a lower epoch than one seen has no effect
 )

@@ -152,10 +152,26 @@ func (t *Turn) commit(c class, events []session.Event) error {
 		}
 		return events, err
 	}})
-	if t.tenure.ctx.Err() != nil && err != nil {
-		return context.Cause(t.tenure.ctx)
+	if err != nil {
+		t.waste(events)
+		if t.tenure.ctx.Err() != nil {
+			return context.Cause(t.tenure.ctx)
+		}
 	}
 	return err
+}
+
+// waste counts the tokens of answers that could not be recorded.
+func (t *Turn) waste(events []session.Event) {
+	var tokens int64
+	for _, e := range events {
+		if e.Result != nil {
+			tokens += e.Result.Input + e.Result.Output
+		}
+	}
+	if tokens > 0 {
+		t.k.obs.Wasted(t.agent.Name, tokens)
+	}
 }
 
 // boundary is where a turn may be handed over: between steps.

@@ -172,7 +172,7 @@ type Agent struct {
 
 // Limits bounds one turn.
 type Limits struct {
-	Steps     int           `yaml:"steps" default:"24" min:"1" max:"10000" doc:"Model calls and tool calls."`
+	Steps     int           `yaml:"steps" default:"24" min:"1" max:"10000" doc:"Model calls per turn."`
 	Wall      time.Duration `yaml:"wall" default:"10m" min:"1ms" max:"87600h" doc:"Running time; waiting does not count."`
-	MaxTokens int64         `yaml:"max_tokens" default:"0" min:"0" max:"1000000000000" doc:"Tokens in and out of the model; 0 means no bound."`
+	MaxTokens int64         `yaml:"max_tokens" default:"0" min:"0" max:"1000000000000" doc:"Bound on each answer of the model, in tokens; 0 leaves it to the provider."`
 }

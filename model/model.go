@@ -10,9 +10,9 @@ import (
 type Role string
 
 const (
-	User      Role = "user"
-	Assistant Role = "assistant"
-	ToolRole  Role = "tool"
+	User      Role = "user"      // who asks
+	Assistant Role = "assistant" // the model
+	ToolRole  Role = "tool"      // what a tool answered
 )
 
 // Message is one entry of a conversation. A user message has text parts; an assistant message has text, then calls; a

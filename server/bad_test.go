@@ -210,7 +210,9 @@ func TestBadResolutionsAreRefused(t *testing.T) {
 	for _, verb := range []string{"retry", "release", "discard"} {
 		problem(t, x.do("POST", "/api/v1/turns/"+turn+"/"+verb, ""), 409, fault.Conflict)
 	}
-	as[agentkernel.TurnInfo](t, x.do("POST", path, `{"outcome":"not_happened"}`), 202)
+	if r := x.do("POST", path, `{"outcome":"not_happened"}`); r.StatusCode != 202 && r.StatusCode != 200 { // 200: it has ended already
+		t.Errorf("resolved: %d, not 202 or 200", r.StatusCode)
+	}
 	x.settled(turn)
 	problem(t, x.do("POST", path, `{"outcome":"happened"}`), 409, fault.Conflict)
 	problem(t, x.do("POST", "/api/v1/turns/"+turn+"/cancel", ""), 409, fault.Conflict)

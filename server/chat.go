@@ -76,7 +76,11 @@ func (s *Server) chat(ctx context.Context, in *chatInput) (*huma.StreamResponse,
 	}
 	prefer := parsePrefer(in.r.Header.Values("Prefer"))
 	h, err := s.start(ctx, req, prefer)
-	if err != nil {
+	switch {
+	case err != nil && h != nil: // it is not known whether the turn exists; if it does, this is its name
+		in.about(h.Session(), h.ID())
+		return nil, s.problemOf(ctx, err)
+	case err != nil:
 		in.aboutSession(req.Session)
 		return nil, s.problemOf(ctx, err)
 	}

@@ -29,6 +29,7 @@ const (
 	steps           = "ak_steps_total"
 	stepSeconds     = "ak_step_seconds"
 	tokens          = "ak_model_tokens_total"
+	wasted          = "ak_wasted_tokens_total"
 	doubts          = "ak_tool_calls_in_doubt_total"
 	appends         = "ak_store_appends_total"
 	appendSeconds   = "ak_store_append_seconds"
@@ -61,6 +62,7 @@ var List = []Metric{
 	{Name: steps, Type: Counter, Unit: "calls", Labels: []string{"agent", "kind", "name", "code"}, Help: "Model calls, tool calls and steps that ended; code says why one failed."},
 	{Name: stepSeconds, Type: Histogram, Unit: "seconds", Labels: []string{"kind", "name"}, Buckets: calls, Help: "How long a model call, tool call or step took."},
 	{Name: tokens, Type: Counter, Unit: "tokens", Labels: []string{"agent", "model", "direction"}, Help: "Tokens as providers bill them; direction is in or out."},
+	{Name: wasted, Type: Counter, Unit: "tokens", Labels: []string{"agent"}, Help: "Tokens of answers that came when another replica had taken the session over, and so were lost."},
 	{Name: doubts, Type: Counter, Unit: "calls", Labels: []string{"tool"}, Help: "At-most-once calls whose outcome became unknown."},
 	{Name: claims, Type: Counter, Unit: "sessions", Labels: []string{"cause"}, Help: "Sessions with unfinished work that this replica took: takeover from a dead one, or resume."},
 	{Name: appends, Type: Counter, Unit: "appends", Labels: []string{"outcome"}, Help: "Appends to journals by what the store answered: ok, conflict or error."},

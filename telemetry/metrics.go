@@ -142,6 +142,9 @@ func (m *Metrics) InDoubt(tool string) {
 	m.count(doubts, 1, m.names.keep(session.ToolStep, tool))
 }
 
+// Wasted: a model's answer was paid for and could not be recorded.
+func (m *Metrics) Wasted(agent string, n int64) { m.count(wasted, float64(n), agent) }
+
 // Diverged: a recorded answer stood although the question had changed.
 func (m *Metrics) Diverged(agent string) { m.count(turnsDiverged, 1, agent) }
 

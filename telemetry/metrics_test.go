@@ -84,6 +84,7 @@ func everything(m *Metrics) {
 	m.Claimed("takeover")
 	m.InDoubt("t")
 	m.Diverged("a")
+	m.Wasted("a", 7)
 	m.StoreRolledBack()
 	m.LostByStore()
 	m.HTTPServed("/api/v1/chat", "POST", 200, time.Second)
@@ -160,6 +161,7 @@ func TestWhatIsToldIsWhatIsScraped(t *testing.T) {
 		`ak_claims_total{cause="takeover"} 1`,
 		`ak_tool_calls_in_doubt_total{tool="t"} 1`,
 		`ak_turns_diverged_total{agent="a"} 1`,
+		`ak_wasted_tokens_total{agent="a"} 7`,
 		`ak_store_rollbacks_total 1`,
 		`ak_turns_lost_by_store_total 1`,
 		`ak_http_requests_total{method="POST",route="/api/v1/chat",status="200"} 1`,

@@ -1,0 +1,189 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func ctx(t *testing.T) context.Context {
+	c, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	return c
+}
+
+// TestSIGKILLAtEveryPlaceOfAToolTurn kills a server at each durable boundary and effect of a turn, for each effect class,
+// starts another one, and sends the request again: one turn, one reply, and an at-most-once tool that acted once at most.
+func TestSIGKILLAtEveryPlaceOfAToolTurn(t *testing.T) {
+	places := []string{
+		"append.before:1", "append.after:1", // accepted
+		"model.before:1", "model.after:1", // asked, and answered but unsaved
+		"append.before:2", "append.after:2", // the answer and the tool's intent
+		"tool.before:1", "tool.after:1", // acted, unsaved
+		"append.before:3", "append.after:3", // between steps
+		"model.after:2",
+		"append.before:4", "append.after:4", // the reply is saved, the client is not answered
+	}
+	for _, tool := range []string{"read", "idem", "once", "ask", "tell", "refuse"} {
+		t.Run(tool, func(t *testing.T) {
+			for _, at := range places {
+				t.Run(at, func(t *testing.T) { t.Parallel(); killedAt(t, tool, at) })
+			}
+		})
+	}
+}
+
+func killedAt(t *testing.T, tool, at string) {
+	p := newPlace(t)
+	doomed := p.serve(at + ":kill")
+	if a, err := doomed.chat(ctx(t), "k", "use "+tool); err == nil {
+		t.Fatalf("the server answered %d %s instead of dying", a.status, a.Result)
+	}
+	doomed.waitDead()
+	s := p.serve("")
+	a := p.finish(s, "k", "use "+tool)
+	p.judge(s, a, tool)
+}
+
+// finish sends a request again until its turn has ended; a turn that asks what became of a call is told the truth.
+func (p *place) finish(s *server, key, prompt string) answer {
+	p.t.Helper()
+	for {
+		a, err := s.chat(ctx(p.t), key, prompt)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		if a.status == http.StatusOK {
+			return a
+		}
+		if a.status != http.StatusAccepted || a.Waiting == nil || a.Waiting.Reason != "in_doubt" {
+			p.t.Fatalf("status %d: %+v", a.status, a)
+		}
+		outcome := map[string]any{"outcome": "run_again"}
+		if most, _ := p.desk.effects(); most > 0 {
+			outcome = map[string]any{"outcome": "happened", "result": "done"}
+		}
+		if r, err := s.post(ctx(p.t), "/api/v1/turns/"+a.Turn+"/resolve", "", outcome); err != nil || r.status >= 300 {
+			p.t.Fatalf("resolve: %v, %+v", err, r)
+		}
+	}
+}
+
+func (p *place) judge(s *server, a answer, tool string) {
+	t := p.t
+	t.Helper()
+	again, err := s.chat(ctx(t), "k", "use "+tool)
+	if err != nil || again != a {
+		t.Errorf("the same key: %+v, %v, want %+v", again, err, a)
+	}
+	turn, err := s.get(ctx(t), "/api/v1/turns/"+a.Turn)
+	if err != nil || turn.State != "completed" || turn.Result != a.Result {
+		t.Errorf("the turn: %+v, %v", turn, err)
+	}
+	most, keys := p.desk.effects()
+	if tool != "read" && most > 1 {
+		t.Errorf("%s had %d effects", tool, most)
+	}
+	switch { // what the model is told is what happened
+	case a.Result == "used "+tool+": done" && keys == 1:
+	case tool == "once" && keys == 0 && a.Result == "used once: Error: the call was interrupted and did not take place":
+	case tool == "tell" && strings.HasPrefix(a.Result, "used tell: Error: it is not known whether the call took place"):
+	default:
+		t.Errorf("%d keys, answer %q", keys, a.Result)
+	}
+	if keys > 1 {
+		t.Errorf("%d idempotency keys for one call", keys)
+	}
+	p.verify()
+}
+
+func TestSIGKILLWithAModelCallInFlight(t *testing.T) {
+	p := newPlace(t)
+	p.script([]map[string]any{{"call": 1, "stall_after": 1}})
+	s := p.serve("")
+	broken := make(chan error, 1)
+	go func() {
+		_, err := s.chat(ctx(t), "k", "hello there")
+		broken <- err
+	}()
+	eventually(t, "the model call is in flight", func() bool { return p.model.Active() > 0 })
+	s.signal(syscall.SIGKILL)
+	s.waitDead()
+	if err := <-broken; err == nil {
+		t.Error("the client got an answer from a dead server")
+	}
+	next := p.serve("")
+	if a := p.finish(next, "k", "hello there"); a.Result != "you said hello there" {
+		t.Errorf("%+v", a)
+	}
+	p.verify()
+}
+
+func TestSIGKILLDuringADrain(t *testing.T) {
+	p := newPlace(t)
+	p.desk.hold = make(chan struct{})
+	s := p.serve("")
+	go func() { _, _ = s.chat(ctx(t), "k", "use once") }()
+	<-p.desk.acted
+	s.signal(syscall.SIGTERM)
+	eventually(t, "it is not ready", func() bool {
+		a, err := s.get(ctx(t), "/health")
+		return err == nil && a.status == http.StatusServiceUnavailable
+	})
+	s.signal(syscall.SIGKILL)
+	s.waitDead()
+	close(p.desk.hold)
+	next := p.serve("")
+	p.judge(next, p.finish(next, "k", "use once"), "once")
+}
+
+// TestAnOwnerThatWasStoppedPastItsLeaseDoesNothingWhenItWakesUp: two processes over one file; the owner is SIGSTOPped at
+// the worst places, the other one takes the turn over and ends it, and then the first one is continued.
+func TestAnOwnerThatWasStoppedPastItsLeaseDoesNothingWhenItWakesUp(t *testing.T) {
+	for _, tool := range []string{"once", "ask", "refuse"} {
+		for _, at := range []string{"append.after:2", "tool.before:1", "tool.after:1", "append.before:3", "append.before:4"} {
+			t.Run(fmt.Sprint(tool, "/", at), func(t *testing.T) {
+				t.Parallel()
+				// A process that is stopped while its beat commits holds the file's lock until it goes on, and nobody can take over
+				// from it. That is SQLite's, and not what this test is about: it tries again.
+				for range 10 {
+					if stoppedAt(t, tool, at) {
+						return
+					}
+				}
+				t.Error("the owner was stopped in the middle of a commit ten times")
+			})
+		}
+	}
+}
+
+// stoppedAt reports false when the owner was stopped with the file locked.
+func stoppedAt(t *testing.T, tool, at string) bool {
+	p := newPlace(t)
+	other := p.serve("")
+	owner := p.serve(at + ":stop")
+	told := make(chan answer, 1)
+	go func() {
+		a, _ := owner.chat(ctx(t), "k", "use "+tool)
+		told <- a
+	}()
+	eventually(t, "the owner is stopped", owner.stopped)
+	probe, err := other.post(ctx(t), "/api/v1/chat", "", map[string]any{"session_id": "probe", "prompt": "hello"})
+	if err != nil || probe.status != http.StatusOK {
+		owner.signal(syscall.SIGCONT)
+		<-told
+		return false
+	}
+	a := p.finish(other, "k", "use "+tool)
+	owner.signal(syscall.SIGCONT)
+	if first := <-told; first.status != http.StatusOK || first.Result != a.Result || first.Turn != a.Turn {
+		t.Errorf("the woken owner told its client %+v, the turn's reply is %+v", first, a)
+	}
+	p.judge(other, a, tool)
+	p.judge(owner, a, tool)
+	return true
+}
