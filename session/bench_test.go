@@ -87,9 +87,9 @@ func BenchmarkFold10k(b *testing.B) {
 	}
 }
 
-// TestApplyCostsNoMoreInALongSession compares a turn at the beginning of a session with one behind a thousand others.
+// TestApplyCostsNoMoreInALongSession compares a turn at the beginning of a session with one behind hundreds of others.
 func TestApplyCostsNoMoreInALongSession(t *testing.T) {
-	recs := many(t, 1000)
+	recs := many(t, 300)
 	batches := make([]session.Batch, len(recs))
 	for i, r := range recs {
 		var err error
@@ -110,7 +110,7 @@ func TestApplyCostsNoMoreInALongSession(t *testing.T) {
 		})
 	}
 	first := allocs()
-	for turn < 900 {
+	for turn < 250 {
 		allocs()
 	}
 	if last := allocs(); last > first+2 {
