@@ -20,6 +20,7 @@ import (
 //   - A call that did not happen is dispatched again if the tool declares that it refuses duplicates or stale owners;
 //     else the model is told, and may ask for it anew.
 //   - A call nobody can tell about is dispatched again under the same condition, once; else the tool's policy decides.
+//     A retry of a turn that failed for such a call asks, whatever the policy.
 
 // firstAsk is how long the asker waits between two questions at first; the wait doubles up to maxAsk.
 const (
@@ -67,6 +68,11 @@ func (c *call) settle(ctx context.Context, why string) {
 // mayRepeat reports whether the tool keeps a second dispatch from having a second effect.
 func (c *call) mayRepeat() bool { return c.tool.Refuses != RefusesNothing }
 
+// inherited reports that the doubt comes from a turn that this one retries: whoever retried it can be asked.
+func (c *call) inherited() bool {
+	return c.t.root != c.t.id && c.step != nil && c.step.State == session.StepUnclear
+}
+
 // byPolicy decides about a call that nobody can tell about.
 func (c *call) byPolicy(ctx context.Context, why string) {
 	tried := c.repeated || c.step != nil && c.step.Solved != nil
@@ -75,9 +81,9 @@ func (c *call) byPolicy(ctx context.Context, why string) {
 		c.repeat(ctx, "policy")
 	case c.tool.OnDoubt == Tell:
 		c.solve(session.StaysUnknown, "policy", "it is not known whether the call took place: "+why, true)
-	case c.tool.OnDoubt == FailTurn:
+	case c.tool.OnDoubt == FailTurn && !c.inherited():
 		c.err = fault.New(fault.InDoubt, "", "it is not known whether %s took place: %s", c.tool.Name, why).
-			WithTry("find out, then resolve or retry the turn")
+			WithTry("retry the turn: it will ask you what became of the call")
 	default:
 		c.rest = &session.Wait{
 			Reason: session.WaitInDoubt, Step: c.key,

@@ -208,3 +208,21 @@ func TestAnUnknownOutcomeNamesTheTurnThatMayExist(t *testing.T) {
 		}
 	})
 }
+
+func TestAStoreThatIsKnownToBeDownRefusesAtOnce(t *testing.T) {
+	faulty(t, func(t *testing.T, _ *world, store *sessiontest.Faulty, r *replica) {
+		never := make(chan struct{})
+		store.Always(sessiontest.Block(never))
+		time.Sleep(3 * time.Second) // the lease has run out
+		began := time.Now()
+		if _, err := r.Start(t.Context(), Request{Prompt: "x"}); fault.KindOf(err) != fault.Unavailable || time.Since(began) > 0 {
+			t.Errorf("after %s: %v, want Unavailable at once", time.Since(began), err)
+		}
+		store.Always(sessiontest.Pass())
+		close(never)
+		time.Sleep(time.Second)
+		if i := state(t, start(t, r, "hello")); i.State != session.Completed {
+			t.Errorf("the store is back: %s", i.State)
+		}
+	})
+}

@@ -181,7 +181,7 @@ func (j *journal) moved() {
 	mine := s.Owner == j.k.id
 	if r := j.run; r != nil {
 		switch {
-		case s.Epoch != r.epoch || s.Runnable() && !mine:
+		case s.Epoch != r.epoch || s.Erased || s.Runnable() && !mine:
 			r.stop(errFenced)
 		default:
 			r.signal(s.Current())

@@ -358,3 +358,26 @@ func TestRequestsThatMakeNoSenseAreRefused(t *testing.T) {
 		}
 	})
 }
+
+func TestARetryOfATurnThatFailedInDoubtAsks(t *testing.T) {
+	faulty(t, func(t *testing.T, w *world, _ *sessiontest.Faulty, r *replica) {
+		r.cfg.Agents[0].tool("fail").Call = func(context.Context, ToolCall) (string, error) { return "", Unclear(errors.New("cut")) }
+		h := start(t, r, "fail")
+		if i := state(t, h); i.State != session.Failed || i.Error.Kind != fault.InDoubt {
+			t.Fatalf("turn is %s, %+v", i.State, i.Error)
+		}
+		again, err := r.Retry(t.Context(), TurnRef{ID: h.ID()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i := state(t, again); i.State != session.Waiting || i.Waiting.Reason != session.WaitInDoubt {
+			t.Fatalf("the retry is %s, %+v", i.State, i.Error)
+		}
+		if _, err := r.Resolve(t.Context(), TurnRef{ID: again.ID()}, Resolution{Outcome: session.Happened, Result: "paid"}); err != nil {
+			t.Fatal(err)
+		}
+		if i := state(t, again); i.State != session.Completed {
+			t.Errorf("resolved, it is %s", i.State)
+		}
+	})
+}
