@@ -69,7 +69,10 @@ func (t *Turn) callAll(ctx context.Context, parent string, wanted []model.Call) 
 		}
 		calls[i] = c
 	}
-	if err := t.flush(ctx, starts...); err != nil {
+	if err := t.boundary(ctx); err != nil {
+		return nil, err // before the intents are written: an intent means that the call is on its way
+	}
+	if err := t.commit(working, append(t.take(), starts...)); err != nil {
 		return nil, err
 	}
 	var wg sync.WaitGroup
@@ -182,6 +185,7 @@ func (c *call) dispatch(ctx context.Context) {
 	}
 	if ctx.Err() != nil {
 		c.err = context.Cause(ctx)
+		c.takeBack()
 		return
 	}
 	began := time.Now()
@@ -199,6 +203,17 @@ func (c *call) dispatch(ctx context.Context) {
 	default:
 		c.finish(err.Error(), true, took)
 	}
+}
+
+// takeBack records, with whatever the turn writes next, that a call whose intent is in the journal was not dispatched.
+func (c *call) takeBack() {
+	if !c.once {
+		return
+	}
+	doubt, undo := c.t.event(session.StepInDoubt, c.key), c.t.event(session.StepResolved, c.key)
+	doubt.Doubt = &session.Doubt{Why: "the turn was stopped before the call was dispatched"}
+	undo.Resolved = &session.Resolution{Outcome: session.RunAgain, By: "owner", Note: "it was never dispatched"}
+	c.t.add(doubt, undo)
 }
 
 func toolKind(err error) fault.Kind {

@@ -1,11 +1,13 @@
 package agentkernel
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/agentkernel/agentkernel/fault"
+	"github.com/agentkernel/agentkernel/internal/failpoint"
 	"github.com/agentkernel/agentkernel/session"
 	"github.com/agentkernel/agentkernel/session/sessiontest"
 	"github.com/agentkernel/agentkernel/store/memory"
@@ -174,4 +176,45 @@ func TestRunningTurnsAreBoundedAndTheRestWaitsItsTurn(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestAnIntentThatWasNotDispatchedIsTakenBack: the turn is stopped between the journaled intent and the dispatch. The
+// process knows that nothing was sent, so nobody has to ask.
+func TestAnIntentThatWasNotDispatchedIsTakenBack(t *testing.T) {
+	for name, stop := range map[string]func(r, other *replica, h *Handle){
+		"hand-over": func(r, _ *replica, _ *Handle) { r.interrupt(errDrain) },
+		"cancel": func(_, other *replica, h *Handle) {
+			if _, err := other.Cancel(context.Background(), TurnRef{ID: h.ID()}); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(2 * time.Second) // the owner hears of it
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, memory.New())
+				cfg := w.config()
+				cfg.LeaseTTL = time.Minute
+				r := w.replica(cfg, failpoint.ToolBefore, 1, "stall")
+				defer r.stop()
+				other := w.replica(w.config(), "", 0, "")
+				defer other.stop()
+				h := start(t, r, "ask")
+				<-r.struck
+				stop(r, other, h)
+				r.thaw()
+				i := state(t, h)
+				st := w.fold(keyS).Turns[0].Step("m0.0")
+				if st.Doubt != nil {
+					t.Errorf("a call that was not dispatched is in doubt: %+v", st)
+				}
+				if name == "cancel" && (i.State != session.Cancelled || len(w.effects) != 0 || !st.Result.Healed) {
+					t.Errorf("%s, %d effects, %+v", i.State, len(w.effects), st.Result)
+				}
+				if name == "hand-over" && (i.State != session.Completed || len(w.effects) != 1) {
+					t.Errorf("%s, %d effects", i.State, len(w.effects))
+				}
+			})
+		})
+	}
 }

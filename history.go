@@ -91,17 +91,23 @@ func answerOf(st *session.Step) (*model.Answer, bool, error) {
 // events that go into the journal before these.
 func heal(t *session.Turn, extra []session.Event) []session.Event {
 	closed := map[string]bool{}
-	doubt := map[string]bool{}
+	doubt := map[string]bool{} // dispatched, or perhaps
 	answers := map[string]json.RawMessage{}
 	for _, st := range t.Steps {
 		closed[st.Key] = st.State == session.StepDone
-		doubt[st.Key] = st.State == session.StepUnclear
+		doubt[st.Key] = st.State == session.StepUnclear || st.State == session.StepBegun
 		if st.Result != nil && st.Result.Kind == session.ModelStep && st.Result.Error == nil {
 			answers[st.Key] = st.Result.Value
 		}
 	}
 	for _, e := range extra {
 		closed[e.Step] = closed[e.Step] || e.Type == session.StepCompleted
+		switch {
+		case e.Type == session.StepStarted:
+			doubt[e.Step] = true
+		case e.Type == session.StepResolved && e.Resolved.Outcome == session.RunAgain:
+			doubt[e.Step] = false
+		}
 		if e.Result != nil && e.Result.Kind == session.ModelStep && e.Result.Error == nil {
 			answers[e.Step] = e.Result.Value
 		}
@@ -125,13 +131,11 @@ func heal(t *session.Turn, extra []session.Event) []session.Event {
 func closeCall(t *session.Turn, key string, c model.Call, doubted bool) []session.Event {
 	text := "the turn ended before this call was made"
 	var events []session.Event
-	st := t.Step(key)
-	if st != nil && st.State == session.StepBegun {
-		events = append(events, session.Event{Type: session.StepInDoubt, Turn: t.Ref, Step: key, Doubt: &session.Doubt{Why: "the turn ended while the call was on its way"}})
-		doubted = true
-	}
 	if doubted {
 		text = "the turn ended before it was known whether this call took place"
+		if st := t.Step(key); st != nil && st.State == session.StepBegun {
+			events = append(events, session.Event{Type: session.StepInDoubt, Turn: t.Ref, Step: key, Doubt: &session.Doubt{Why: "the turn ended while the call was on its way"}})
+		}
 	}
 	return append(events, session.Event{Type: session.StepCompleted, Turn: t.Ref, Step: key, Result: &session.StepResult{
 		Kind: session.ToolStep, Name: c.Name, Healed: true,

@@ -159,6 +159,9 @@ func (j *journal) admit(s *session.Session, d *draft, agent *Agent, a session.Re
 		return found, 0, nil, fault.New(fault.Limited, "", "the session has %d unfinished turns, which is its limit", open).WithAfter(time.Second)
 	}
 	if exp := s.Attention(millis(k.cfg.SessionTTL)).Expiry; len(d.events) == 0 && s.At.Len > 0 && exp > 0 && exp <= d.now {
+		if !a.RetryOf.IsZero() {
+			return found, 0, nil, fault.New(fault.Gone, "", "the turn's session expired")
+		}
 		events = append(events, session.Event{Type: session.SessionCleared})
 	}
 	if a.Key != "" {

@@ -306,6 +306,9 @@ func (s *Session) end(rec Record, b Batch, t *Turn, e Event) error {
 	if e.Type == TurnCompleted && e.Reply == nil || e.Type == TurnFailed && e.Failure == nil {
 		return s.corrupt(rec, "has %s without its content", e.Type)
 	}
+	if e.Type == TurnCompleted && t.Cancel != nil {
+		return s.corrupt(rec, "completes turn %s behind a cancel that nobody read", t.Ref)
+	}
 	if err := s.move(rec, t, Trigger(e.Type)); err != nil {
 		return err
 	}
