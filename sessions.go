@@ -15,9 +15,9 @@ type SessionInfo struct {
 	ID      string         `json:"session_id"`
 	Records uint64         `json:"records"`
 	Life    uint64         `json:"life"`
-	Turns   int            `json:"turns"`
-	Open    int            `json:"unfinished"`
-	State   string         `json:"state"` // idle, or the state of the turn whose time it is
+	Turns   int            `json:"turns,omitempty"`      // not in lists
+	Open    int            `json:"unfinished,omitempty"` // not in lists
+	State   string         `json:"state"`                // idle, or the state of the turn whose time it is
 	Owner   string         `json:"owner,omitempty"`
 	Epoch   uint64         `json:"epoch,omitempty"`
 	Created session.Millis `json:"created_at,omitempty"`
