@@ -27,6 +27,9 @@ func TestAPlainFunctionsStepsAreNotRunTwice(t *testing.T) {
 				if got := string(tu.State("n")); got != "" {
 					t.Errorf("the state at the turn's start is %s", got)
 				}
+				if got := string(tu.Extra()); got != `{"channel":"web"}` {
+					t.Errorf("extra is %s", got)
+				}
 				if _, err := tu.Step(ctx, "price", func(context.Context) (any, error) { ran["price"]++; return 42, nil }); err != nil {
 					return Reply{}, err
 				}
@@ -55,7 +58,7 @@ func TestAPlainFunctionsStepsAreNotRunTwice(t *testing.T) {
 			return c
 		}
 		first := w.replica(cfg(true), "", 0, "")
-		h, err := first.Start(t.Context(), Request{Session: "s", Agent: "plain", Prompt: "go"})
+		h, err := first.Start(t.Context(), Request{Session: "s", Agent: "plain", Prompt: "go", Extra: []byte(`{"channel":"web"}`)})
 		if err != nil {
 			t.Fatal(err)
 		}

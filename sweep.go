@@ -96,11 +96,14 @@ func (k *Kernel) attend(h session.Head, dead []string) {
 	}
 	ctx, cancel := k.opCtx()
 	defer cancel()
-	erase := false
+	erase, cause := false, ""
 	_, err := j.propose(ctx, &proposal{class: claiming, write: func(s *session.Session, d *draft) (events []session.Event, err error) {
-		events, erase, err = j.due(s, d, dead)
+		events, cause, erase, err = j.due(s, d, dead)
 		return events, err
 	}})
+	if err == nil && cause != "" {
+		k.obs.Claimed(cause)
+	}
 	if err == nil && erase {
 		err = k.finishErase(ctx, j)
 	}
@@ -109,34 +112,34 @@ func (k *Kernel) attend(h session.Head, dead []string) {
 	}
 }
 
-// due decides on the fold what a session needs now. erase says that its deletion is due once the events are written.
-func (j *journal) due(s *session.Session, d *draft, dead []string) (events []session.Event, erase bool, err error) {
+// due decides on the fold what a session needs now. cause says why it is claimed, if it is; erase says that its deletion
+// is due once the events are written.
+func (j *journal) due(s *session.Session, d *draft, dead []string) (events []session.Event, cause string, erase bool, err error) {
 	k, t := j.k, s.Current()
 	switch {
 	case s.Erased:
-		return nil, true, nil
+		return nil, "", true, nil
 	case t == nil:
 		if a := s.Attention(millis(k.cfg.SessionTTL)); s.At.Len > 0 && a.Expiry > 0 && a.Expiry <= d.now {
-			return []session.Event{{Type: session.SessionErased}}, true, nil
+			return []session.Event{{Type: session.SessionErased}}, "", true, nil
 		}
-		return nil, false, nil
+		return nil, "", false, nil
 	case t.State == session.Waiting:
 		if t.Wait.Until == 0 || t.Wait.Until > d.now {
-			return nil, false, nil
+			return nil, "", false, nil
 		}
 		fail := &session.Failure{Kind: waitFailure(t.Wait.Reason), Step: t.Wait.Step, Message: "nobody answered in time: " + t.Wait.Detail}
-		return k.endWaiting(s, t, d, session.SignalExpire, session.Event{Type: session.TurnFailed, Turn: t.Ref, Failure: fail}), false, nil
+		return k.endWaiting(s, t, d, session.SignalExpire, session.Event{Type: session.TurnFailed, Turn: t.Ref, Failure: fail}), "", false, nil
 	case s.Owner != "" && !slices.Contains(dead, s.Owner) && (s.Owner != k.id || j.run != nil):
-		return nil, false, nil
+		return nil, "", false, nil
 	case !k.mayClaim():
-		return nil, false, nil
+		return nil, "", false, nil
 	}
-	cause := "resume"
+	cause = "resume"
 	if s.Owner != "" {
 		cause = "takeover"
 	}
-	k.obs.Claimed(cause)
-	return []session.Event{k.claim(s, d, cause)}, false, nil
+	return []session.Event{k.claim(s, d, cause)}, cause, false, nil
 }
 
 func waitFailure(r session.WaitReason) fault.Kind {

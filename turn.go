@@ -31,6 +31,7 @@ type Turn struct {
 	id         session.TurnID
 	root       session.TurnID
 	input      model.Message
+	extra      json.RawMessage
 	history    []model.Message
 	state      map[string]json.RawMessage
 	ran        time.Duration
@@ -59,7 +60,7 @@ func (t *Turn) open() error {
 		if r := s.Turn(turn.Root); r != nil {
 			t.root = r.ID
 		}
-		t.oldSets = len(turn.Sets)
+		t.oldSets, t.extra = len(turn.Sets), turn.Request.Extra
 		t.quarantine = turn.Recoveries > t.k.cfg.MaxRecoveries
 		if t.history, err = t.j.told.history(s); err != nil {
 			return err
@@ -98,6 +99,9 @@ func (t *Turn) Agent() *Agent { return t.agent }
 
 // Input is what the user said.
 func (t *Turn) Input() model.Message { return t.input }
+
+// Extra is the object of the request's further fields, nil when there were none. Models are not shown it.
+func (t *Turn) Extra() json.RawMessage { return t.extra }
 
 // History is the conversation before this turn, oldest first. It is not to be changed.
 func (t *Turn) History() []model.Message { return t.history }

@@ -82,7 +82,7 @@ type Execution struct {
 
 // Drain is how a process ends.
 type Drain struct {
-	Delay   time.Duration `yaml:"delay" default:"5s" min:"0s" max:"1h" doc:"Time between \"not ready\" and the first refused request; longer than a load balancer needs to notice."`
+	Delay   time.Duration `yaml:"delay" default:"5s" min:"0s" max:"1h" doc:"Time in which a leaving replica says \"not ready\" but still takes requests for others to run; longer than a load balancer needs to notice."`
 	Timeout time.Duration `yaml:"timeout" default:"75s" min:"1ms" max:"24h" doc:"Time for running turns to finish before they are handed over."`
 }
 
@@ -166,7 +166,7 @@ type Agent struct {
 	Model        string   `yaml:"model" required:"true" pattern:"^[^/\\s]+/\\S+$" doc:"Provider id and model, as in openai/gpt-5-mini."`
 	Tools        []string `yaml:"tools" doc:"Names of the tools it may call."`
 	Busy         string   `yaml:"busy" default:"queue" enum:"queue,reject" later:"steer" doc:"What happens to a message for a session whose turn is running."`
-	MaxQueue     int      `yaml:"max_queue" default:"64" min:"1" max:"10000" doc:"Turns that may wait in one session."`
+	MaxQueue     int      `yaml:"max_queue" default:"64" min:"1" max:"10000" doc:"Unfinished turns in one session, the running one among them."`
 	Limits       Limits   `yaml:"limits" doc:"Bounds of one turn."`
 }
 

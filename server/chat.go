@@ -57,7 +57,7 @@ type chatInput struct {
 }
 
 func (s *Server) routeChat() {
-	op := s.operation("turns", "chat", http.MethodPost, "/api/v1/chat", "Ask an agent", "Starts a turn and waits for its answer. Once accepted, the turn runs to its end whatever becomes of the connection. Fields that are not described here reach the agent's hooks, not the model.")
+	op := s.operation("turns", "chat", http.MethodPost, "/api/v1/chat", "Ask an agent", "Starts a turn and waits for its answer. Once accepted, the turn runs to its end whatever becomes of the connection. Fields that are not described here reach the agent's code, not the model.")
 	answer := s.media("application/json", ChatReply{})
 	maps.Copy(answer, eventStream())
 	op.Responses = s.responses(map[string]*huma.Response{

@@ -56,7 +56,7 @@ type Event struct {
 type Request struct {
 	Agent    string          `json:"agent"`
 	Input    json.RawMessage `json:"input"`               // what the user said
-	Extra    json.RawMessage `json:"extra,omitempty"`     // further request fields, for hooks
+	Extra    json.RawMessage `json:"extra,omitempty"`     // further request fields, not for models
 	Key      string          `json:"key,omitempty"`       // the client's idempotency key
 	Digest   string          `json:"digest,omitempty"`    // of the request, as far as it must be equal under one key
 	KeyUntil Millis          `json:"key_until,omitempty"` // how long the key is remembered

@@ -165,7 +165,8 @@ func (t *tool) Reconcile(ctx context.Context, c agentkernel.ToolCall) (agentkern
 		fenced, _ := strconv.ParseBool(a.header.Get("AK-Fenced"))
 		return agentkernel.Finding{Outcome: session.DidNotHappen, Fenced: fenced}, nil
 	}
-	return unknown, t.refusal(a)
+	// The body is not in the error: nobody is shown it but the log, which may not hold what customers wrote.
+	return unknown, fault.New(fault.Unknown, "", "the tool's server answered with status %d, which does not say what became of the call", a.status)
 }
 
 // prepare makes the request of its template. Only a call of a method without a body has its arguments in the query; a
