@@ -173,18 +173,12 @@ func (c *call) recall() error {
 	return nil
 }
 
-// dispatch calls the tool. For an at-most-once tool the intent is durable, and the lease is checked once more: from here
-// on nobody else dispatches it, and if this process stalls now and is taken over, the new owner finds the intent.
+// dispatch calls the tool, after checking the lease once more. For an at-most-once tool the intent is durable: from here on
+// nobody else dispatches it, and if this process stalls now and is taken over, the new owner finds the intent.
 func (c *call) dispatch(ctx context.Context) {
 	_ = c.t.k.fp.Hit(failpoint.ToolBefore)
-	if c.once {
-		if err := c.t.stillOwner(ctx); err != nil {
-			c.err = err
-			return
-		}
-	}
-	if ctx.Err() != nil {
-		c.err = context.Cause(ctx)
+	if err := c.t.stillOwner(ctx); err != nil {
+		c.err = err
 		c.takeBack()
 		return
 	}
@@ -275,7 +269,7 @@ func (c *call) resultOf(text string, isError bool) model.Result {
 	return model.Result{CallID: c.model.ID, Name: c.model.Name, Content: text, IsError: isError}
 }
 
-// stillOwner checks, before an effect that must not happen twice, that nobody can have taken the session over: the lease
+// stillOwner checks, before every effect, that nobody can have taken the session over and that the turn goes on: the lease
 // is good, it never lapsed since the fold was known to be fresh, and the fold says so. After a lapse the journal is read.
 func (t *Turn) stillOwner(ctx context.Context) error {
 	for {
@@ -284,6 +278,9 @@ func (t *Turn) stillOwner(ctx context.Context) error {
 		case !ok:
 			t.k.renew()
 		case t.tenure.term.Load() == term:
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
 			return t.j.view(func(s *session.Session) error {
 				_, err := t.owned(s)
 				return err

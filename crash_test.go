@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,6 +33,17 @@ var shapes = []struct {
 	{"every class at once", []string{"read idem once ask refuse"}},
 	{"three rounds", []string{"read|once|idem refuse"}},
 	{"two turns of one session", []string{"once", "read|ask"}},
+	{"the tool's answer is lost", []string{"cut"}},
+	{"a plain function with steps", []string{"@plain go"}},
+}
+
+// request is the n-th request of a shape; "@name " before the prompt names another agent than the first.
+func request(prompts []string, n int) Request {
+	req := Request{Session: "s", Prompt: prompts[n], Key: fmt.Sprint("k", n)}
+	if agent, prompt, ok := strings.Cut(strings.TrimPrefix(prompts[n], "@"), " "); ok && prompts[n][0] == '@' {
+		req.Agent, req.Prompt = agent, prompt
+	}
+	return req
 }
 
 // outcomeOf is what a run leaves behind, as far as crashes must not change it.
@@ -70,6 +82,9 @@ type stores func(t *testing.T) (session.Store, func() session.Store)
 
 func enumerate(t *testing.T, open stores) {
 	cases := 0
+	passed := map[failpoint.Name]bool{ // those of an erase are enumerated by the next test; beats stop at every other crash
+		failpoint.EraseBefore: true, failpoint.EraseAfter: true, failpoint.BeatBefore: true,
+	}
 	for _, shape := range shapes {
 		var want outcomeOf
 		var hits []failpoint.Name
@@ -79,6 +94,7 @@ func enumerate(t *testing.T, open stores) {
 		nth := map[failpoint.Name]int{}
 		for _, name := range hits {
 			nth[name]++
+			passed[name] = true
 			modes := []string{"crash", "stall"}
 			if name == failpoint.AppendAfter {
 				modes = append(modes, "lost")
@@ -93,6 +109,11 @@ func enumerate(t *testing.T, open stores) {
 		}
 	}
 	t.Logf("%d cases", cases)
+	for _, name := range failpoint.All {
+		if !passed[name] {
+			t.Errorf("no shape passes %s", name)
+		}
+	}
 	if cases < 200 {
 		t.Errorf("only %d cases: the enumeration lost most places", cases)
 	}
@@ -103,8 +124,8 @@ func crashFree(t *testing.T, open stores, prompts []string) (outcomeOf, []failpo
 	w := newWorld(t, store)
 	r := w.replica(w.config(), "", 0, "")
 	defer r.stop()
-	for i, p := range prompts {
-		h, err := r.Start(t.Context(), Request{Session: "s", Prompt: p, Key: fmt.Sprint("k", i)})
+	for i := range prompts {
+		h, err := r.Start(t.Context(), request(prompts, i))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -125,8 +146,8 @@ func crashed(t *testing.T, open stores, prompts []string, name failpoint.Name, n
 	defer cancel()
 	go func() { // a client of the first replica, who sends the turns one after the other
 		defer close(clientDone)
-		for i, p := range prompts {
-			h, err := first.Start(ctx, Request{Session: "s", Prompt: p, Key: fmt.Sprint("k", i)})
+		for i := range prompts {
+			h, err := first.Start(ctx, request(prompts, i))
 			if err != nil {
 				return
 			}
@@ -142,8 +163,8 @@ func crashed(t *testing.T, open stores, prompts []string, name failpoint.Name, n
 	w.store = another()
 	second := w.replica(w.config(), "", 0, "")
 	defer second.stop()
-	for i, p := range prompts {
-		w.finish(ctx, second, Request{Session: "s", Prompt: p, Key: fmt.Sprint("k", i)})
+	for i := range prompts {
+		w.finish(ctx, second, request(prompts, i))
 	}
 	if mode == "stall" { // the first owner wakes up, long after it was taken over
 		first.thaw()
@@ -268,5 +289,58 @@ func (w *world) checkSteps(t *session.Turn) {
 				w.t.Errorf("turn %s: call %s has no result", t.Ref, callKeyOf(modelKey(n), i))
 			}
 		}
+	}
+}
+
+// TestACrashOfAnEraseIsFinishedByTheNextReplica stops the eraser at every place.
+func TestACrashOfAnEraseIsFinishedByTheNextReplica(t *testing.T) {
+	for _, c := range []struct {
+		place failpoint.Name
+		nth   int
+		mode  string
+	}{
+		{failpoint.AppendBefore, 3, "crash"}, {failpoint.AppendAfter, 3, "crash"}, {failpoint.AppendAfter, 3, "lost"},
+		{failpoint.EraseBefore, 1, "crash"}, {failpoint.EraseAfter, 1, "crash"},
+		{failpoint.AppendAfter, 3, "stall"}, {failpoint.EraseBefore, 1, "stall"}, {failpoint.EraseAfter, 1, "stall"},
+	} {
+		t.Run(fmt.Sprint(c.place, "/", c.mode), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, memory.New())
+				first := w.replica(w.config(), c.place, c.nth, c.mode)
+				defer first.stop()
+				state(t, start(t, first, "hello"))
+				erased := make(chan error, 1)
+				go func() { erased <- first.Erase(t.Context(), keyS) }()
+				if c.mode == "lost" {
+					if err := <-erased; err != nil {
+						t.Error(err)
+					}
+				} else {
+					<-first.struck
+				}
+				second := w.replica(w.config(), "", 0, "")
+				defer second.stop()
+				time.Sleep(5 * time.Second)
+				if c.place == failpoint.AppendBefore { // nothing was written: whoever asked must ask again
+					if err := second.Erase(t.Context(), keyS); err != nil {
+						t.Error(err)
+					}
+				}
+				if c.mode == "stall" { // it wakes up when the id is used again
+					state(t, start(t, second, "hello"))
+					first.thaw()
+					<-erased
+					time.Sleep(5 * time.Second)
+					if s := w.fold(keyS); s.At.Life != 2 || len(s.Turns) != 1 {
+						t.Errorf("life %d with %d turns: the woken eraser did not stop", s.At.Life, len(s.Turns))
+					}
+					return
+				}
+				head, records, err := w.truth.Read(t.Context(), keyS, 0, 0)
+				if err != nil || head.Tomb == nil || len(records) != 0 {
+					t.Errorf("%d records are left, tombstone %v, %v", len(records), head.Tomb, err)
+				}
+			})
+		})
 	}
 }

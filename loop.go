@@ -70,9 +70,9 @@ func (t *Turn) ask(ctx context.Context, req *model.Request) (key string, answer 
 	if err := t.flush(ctx); err != nil {
 		return key, nil, err
 	}
-	answer, res := t.generate(ctx, key, req)
-	if res == nil {
-		return key, nil, context.Cause(ctx)
+	answer, res, err := t.generate(ctx, key, req)
+	if err != nil {
+		return key, nil, err
 	}
 	res.Digest = asked
 	e := t.event(session.StepCompleted, key)
@@ -97,22 +97,22 @@ func (t *Turn) answered(st *session.Step, asked string) (string, *model.Answer, 
 	return st.Key, answer, nil
 }
 
-// generate makes one attempt. No result: the turn was stopped meanwhile.
-func (t *Turn) generate(ctx context.Context, key string, req *model.Request) (*model.Answer, *session.StepResult) {
+// generate makes one attempt. An error is not the model's, which is in the result: the turn was stopped meanwhile.
+func (t *Turn) generate(ctx context.Context, key string, req *model.Request) (*model.Answer, *session.StepResult, error) {
 	provider, _ := splitModel(t.agent.Model)
 	text := piece{epoch: t.tenure.epoch, step: key, attempt: 1}
 	t.j.live.start(t.ref, text)
 	emit := func(c model.Chunk) { t.j.live.add(t.ref, text, c.Text) }
 	_ = t.k.fp.Hit(failpoint.ModelBefore)
-	if ctx.Err() != nil {
-		return nil, nil
+	if err := t.stillOwner(ctx); err != nil {
+		return nil, nil, err
 	}
 	began := time.Now()
 	answer, err := t.dial(ctx, provider, req, emit)
 	took := time.Since(began)
 	_ = t.k.fp.Hit(failpoint.ModelAfter)
 	if err != nil && ctx.Err() != nil {
-		return nil, nil
+		return nil, nil, context.Cause(ctx)
 	}
 	res := &session.StepResult{Kind: session.ModelStep, Name: t.agent.Model, Attempts: 1, TookMS: took.Milliseconds()}
 	if err != nil {
@@ -122,7 +122,7 @@ func (t *Turn) generate(ctx context.Context, key string, req *model.Request) (*m
 		res.Input, res.Output = answer.Usage.Input, answer.Usage.Output
 	}
 	t.k.obs.StepEnded(t.agent.Name, session.ModelStep, t.agent.Model, fault.KindOf(err), took, res.Input, res.Output)
-	return answer, res
+	return answer, res, nil
 }
 
 // dial calls the provider behind a panic barrier, and checks that it kept its contract.

@@ -22,7 +22,7 @@ func TestAPlainFunctionsStepsAreNotRunTwice(t *testing.T) {
 		ran := map[string]int{}
 		cfg := func(hang bool) Config {
 			c := w.config()
-			a := &Agent{Name: "plain", Model: "test/m", Tools: c.Agents[0].Tools}
+			a := &Agent{Name: "function", Model: "test/m", Tools: c.Agents[0].Tools}
 			a.Runner = RunnerFunc(func(ctx context.Context, tu *Turn) (Reply, error) {
 				if got := string(tu.State("n")); got != "" {
 					t.Errorf("the state at the turn's start is %s", got)
@@ -58,7 +58,7 @@ func TestAPlainFunctionsStepsAreNotRunTwice(t *testing.T) {
 			return c
 		}
 		first := w.replica(cfg(true), "", 0, "")
-		h, err := first.Start(t.Context(), Request{Session: "s", Agent: "plain", Prompt: "go", Extra: []byte(`{"channel":"web"}`)})
+		h, err := first.Start(t.Context(), Request{Session: "s", Agent: "function", Prompt: "go", Extra: []byte(`{"channel":"web"}`)})
 		if err != nil {
 			t.Fatal(err)
 		}

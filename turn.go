@@ -265,6 +265,9 @@ func (t *Turn) Step(ctx context.Context, name string, f func(ctx context.Context
 	}
 	res := &session.StepResult{Kind: session.UserStep, Name: name, Attempts: 1}
 	_ = t.k.fp.Hit(failpoint.StepBefore)
+	if err := t.stillOwner(ctx); err != nil {
+		return nil, err
+	}
 	value, err := f(ctx)
 	_ = t.k.fp.Hit(failpoint.StepAfter)
 	if err != nil && ctx.Err() != nil {

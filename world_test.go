@@ -322,8 +322,42 @@ func (w *world) config() Config {
 			tool("ask", session.AtMostOnce),
 			tool("tell", session.AtMostOnce, WithOnDoubt(Tell)),
 			tool("fail", session.AtMostOnce, WithOnDoubt(FailTurn)),
-		}}},
+			w.cut(tool("cut", session.AtMostOnce, WithReconcile(w.happened))),
+		}}, {Name: "plain", Runner: RunnerFunc(w.plain)}},
 	}
+}
+
+// cut makes a tool act and then lose its answer, so that even a crash-free run has to reconcile.
+func (w *world) cut(t *Tool) *Tool {
+	act := t.Call
+	t.Call = func(ctx context.Context, c ToolCall) (string, error) {
+		if _, err := act(ctx, c); err != nil {
+			return "", err
+		}
+		return "", Unclear(errors.New("the connection was cut"))
+	}
+	return t
+}
+
+// plain is a function with two steps and a change of the session's state.
+func (w *world) plain(ctx context.Context, t *Turn) (Reply, error) {
+	var reply Reply
+	for _, name := range []string{"one", "two"} {
+		v, err := t.Step(ctx, name, func(context.Context) (any, error) {
+			if st := w.fold(session.Key{ID: t.Session()}).Find(t.id).Step("s:" + name); st != nil {
+				w.violation("step %s ran although it is recorded", name)
+			}
+			return name, nil
+		})
+		if err != nil {
+			return reply, err
+		}
+		if err := t.Set(name, v); err != nil {
+			return reply, err
+		}
+		reply.Text += string(v)
+	}
+	return reply, nil
 }
 
 func newMemory() session.Store { return memory.New() }
