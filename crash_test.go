@@ -114,7 +114,7 @@ func enumerate(t *testing.T, open stores) {
 			t.Errorf("no shape passes %s", name)
 		}
 	}
-	if cases < 200 {
+	if cases < 500 {
 		t.Errorf("only %d cases: the enumeration lost most places", cases)
 	}
 }

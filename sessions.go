@@ -15,8 +15,8 @@ type SessionInfo struct {
 	ID      string         `json:"session_id"`
 	Records uint64         `json:"records"`
 	Life    uint64         `json:"life"`
-	Turns   int            `json:"turns,omitempty"`      // not in lists
-	Open    int            `json:"unfinished,omitempty"` // not in lists
+	Turns   *int           `json:"turns,omitempty"`      // not in lists
+	Open    *int           `json:"unfinished,omitempty"` // not in lists
 	State   string         `json:"state"`                // idle, or the state of the turn whose time it is
 	Owner   string         `json:"owner,omitempty"`
 	Epoch   uint64         `json:"epoch,omitempty"`
@@ -79,7 +79,7 @@ func (k *Kernel) read(key session.Key, f func(j *journal, s *session.Session) er
 func (k *Kernel) Session(key session.Key) (info SessionInfo, err error) {
 	err = k.read(key, func(_ *journal, s *session.Session) error {
 		info = SessionInfo{
-			ID: key.ID, Records: s.At.Len, Life: s.At.Life, Turns: len(s.Turns), Open: len(s.Open), State: "idle",
+			ID: key.ID, Records: s.At.Len, Life: s.At.Life, Turns: new(len(s.Turns)), Open: new(len(s.Open)), State: "idle",
 			Owner: s.Owner, Epoch: s.Epoch, Created: s.Created, Updated: s.Updated,
 			Expiry: s.Attention(millis(k.cfg.SessionTTL)).Expiry,
 		}

@@ -45,12 +45,13 @@ func killedAt(t *testing.T, tool, at string) {
 	}
 	doomed.waitDead()
 	s := p.serve("")
-	a := p.finish(s, "k", "use "+tool)
+	a := p.finish(s, "k", "use "+tool, "run_again") // whoever might still act is dead
 	p.judge(s, a, tool)
 }
 
-// finish sends a request again until its turn has ended; a turn that asks what became of a call is told the truth.
-func (p *place) finish(s *server, key, prompt string) answer {
+// finish sends a request again until its turn has ended. A turn that asks what became of a call is told that it happened,
+// if it did, and else what the test says.
+func (p *place) finish(s *server, key, prompt, otherwise string) answer {
 	p.t.Helper()
 	for {
 		a, err := s.chat(ctx(p.t), key, prompt)
@@ -63,7 +64,7 @@ func (p *place) finish(s *server, key, prompt string) answer {
 		if a.status != http.StatusAccepted || a.Waiting == nil || a.Waiting.Reason != "in_doubt" {
 			p.t.Fatalf("status %d: %+v", a.status, a)
 		}
-		outcome := map[string]any{"outcome": "run_again"}
+		outcome := map[string]any{"outcome": otherwise}
 		if most, _ := p.desk.effects(); most > 0 {
 			outcome = map[string]any{"outcome": "happened", "result": "done"}
 		}
@@ -90,7 +91,8 @@ func (p *place) judge(s *server, a answer, tool string) {
 	}
 	switch { // what the model is told is what happened
 	case a.Result == "used "+tool+": done" && keys == 1:
-	case tool == "once" && keys == 0 && a.Result == "used once: Error: the call was interrupted and did not take place":
+	case a.Result == "used "+tool+": Error: the call was interrupted and did not take place" && (tool == "once" || tool == "ask"):
+		// What the tool and the person said when they were asked. A call that a stopped owner had begun to send may come later.
 	case tool == "tell" && strings.HasPrefix(a.Result, "used tell: Error: it is not known whether the call took place"):
 	default:
 		t.Errorf("%d keys, answer %q", keys, a.Result)
@@ -117,7 +119,7 @@ func TestSIGKILLWithAModelCallInFlight(t *testing.T) {
 		t.Error("the client got an answer from a dead server")
 	}
 	next := p.serve("")
-	if a := p.finish(next, "k", "hello there"); a.Result != "you said hello there" {
+	if a := p.finish(next, "k", "hello there", "run_again"); a.Result != "you said hello there" {
 		t.Errorf("%+v", a)
 	}
 	p.verify()
@@ -138,7 +140,7 @@ func TestSIGKILLDuringADrain(t *testing.T) {
 	s.waitDead()
 	close(p.desk.hold)
 	next := p.serve("")
-	p.judge(next, p.finish(next, "k", "use once"), "once")
+	p.judge(next, p.finish(next, "k", "use once", "run_again"), "once")
 }
 
 // TestAnOwnerThatWasStoppedPastItsLeaseDoesNothingWhenItWakesUp: two processes over one file; the owner is SIGSTOPped at
@@ -178,7 +180,7 @@ func stoppedAt(t *testing.T, tool, at string) bool {
 		<-told
 		return false
 	}
-	a := p.finish(other, "k", "use "+tool)
+	a := p.finish(other, "k", "use "+tool, "not_happened") // nobody says "run again" while the owner may still wake up
 	owner.signal(syscall.SIGCONT)
 	if first := <-told; first.status != http.StatusOK || first.Result != a.Result || first.Turn != a.Turn {
 		t.Errorf("the woken owner told its client %+v, the turn's reply is %+v", first, a)

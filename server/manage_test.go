@@ -59,7 +59,7 @@ func TestASessionIsShownAndErased(t *testing.T) {
 	as[ChatReply](t, x.chat(`{"prompt":"hello","session_id":"s"}`, "Idempotency-Key", "k"), 200)
 	as[ChatReply](t, x.chat(`{"prompt":"what did I say first?","session_id":"s"}`), 200)
 	r := x.do("GET", "/api/v1/sessions/s", "")
-	if info := as[agentkernel.SessionInfo](t, r, 200); info.ID != "s" || info.Turns != 2 || info.State != "idle" || r.Header.Get("AK-Session-Id") != "s" {
+	if info := as[agentkernel.SessionInfo](t, r, 200); info.ID != "s" || *info.Turns != 2 || info.State != "idle" || r.Header.Get("AK-Session-Id") != "s" {
 		t.Errorf("%s %v", r.body, r.Header)
 	}
 	messages := as[MessageList](t, x.do("GET", "/api/v1/sessions/s/messages", ""), 200)

@@ -94,7 +94,7 @@ func (a *app) sessionsShow() *cobra.Command {
 }
 
 func (a *app) showSession(s agentkernel.SessionInfo, messages []model.Message) error {
-	_, _ = fmt.Fprintf(a.out, "session %s: %s, %d turn(s), %d unfinished, %d record(s)\n", s.ID, s.State, s.Turns, s.Open, s.Records)
+	_, _ = fmt.Fprintf(a.out, "session %s: %s, %d turn(s), %d unfinished, %d record(s)\n", s.ID, s.State, count(s.Turns), count(s.Open), s.Records)
 	_, _ = fmt.Fprintf(a.out, "created %s, updated %s, expires %s\n\n", orDash(clock(s.Created)), orDash(clock(s.Updated)), orDash(clock(s.Expiry)))
 	var rows [][]string
 	for _, m := range messages {
@@ -143,4 +143,12 @@ func (a *app) sessionsRemove() *cobra.Command {
 			return nil
 		},
 	})
+}
+
+// count is a number that the server may have left out.
+func count(n *int) int {
+	if n == nil {
+		return 0
+	}
+	return *n
 }
