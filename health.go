@@ -49,7 +49,7 @@ func (k *Kernel) Replicas() []ReplicaInfo {
 	defer k.peers.mu.Unlock()
 	for _, s := range k.peers.seen {
 		if k.cfg.boot()-s.since < k.ttlOf(s) {
-			list = append(list, s.info)
+			list = append(list, s.info.ReplicaInfo)
 		}
 	}
 	return list

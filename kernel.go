@@ -18,6 +18,7 @@ import (
 	"github.com/agentkernel/agentkernel/fault"
 	"github.com/agentkernel/agentkernel/internal/clock"
 	"github.com/agentkernel/agentkernel/internal/failpoint"
+	"github.com/agentkernel/agentkernel/internal/proc"
 	"github.com/agentkernel/agentkernel/model"
 	"github.com/agentkernel/agentkernel/session"
 )
@@ -57,6 +58,8 @@ type Kernel struct {
 	log   *slog.Logger
 	obs   Observer
 	fp    *failpoint.Set
+
+	process proc.ID // this one, for replicas of the same machine
 
 	ctx    context.Context // ends when the kernel closes, with the cause
 	cancel context.CancelCauseFunc
@@ -105,6 +108,7 @@ func Open(ctx context.Context, store session.Store, cfg Config) (*Kernel, error)
 		sessions: map[session.Key]*journal{}, lru: list.New(),
 		kick: make(chan struct{}, 1), follow: following{poke: make(chan struct{}, 1)},
 	}
+	k.process = proc.Self()
 	k.log = k.log.With("replica", k.id)
 	k.ctx, k.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	k.peers.seen = map[string]sighting{}

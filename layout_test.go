@@ -70,6 +70,7 @@ var mayImport = []struct {
 	// Helpers that nobody outside can use.
 	{"internal/clock", "golang.org/x/sys"},
 	{"internal/failpoint", ""},
+	{"internal/proc", ""},
 	{"internal/lifecycle", "fault"},
 	{"internal/schema", "github.com/invopop/jsonschema github.com/santhosh-tekuri/jsonschema golang.org/x/text"},
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/agentkernel/agentkernel/internal/failpoint"
+	"github.com/agentkernel/agentkernel/internal/proc"
 	"github.com/agentkernel/agentkernel/session"
 )
 
@@ -20,8 +21,15 @@ type ReplicaInfo struct {
 	TTLMS    int64  `json:"lease_ttl_ms"`
 }
 
+// entry is what a replica writes into the registry.
+type entry struct {
+	ReplicaInfo
+	Process proc.ID `json:"process,omitzero"`
+}
+
 // peers is what this replica has seen of the others. It judges by its own clock only: a replica is dead when its
-// counter stood still for a lease TTL of that replica, seen from here.
+// counter stood still for a lease TTL of that replica, seen from here; or at once, when it was a process of this machine
+// that has certainly ended.
 type peers struct {
 	mu   sync.Mutex
 	seen map[string]sighting
@@ -30,7 +38,7 @@ type peers struct {
 type sighting struct {
 	counter uint64
 	since   time.Duration // when the counter was first seen at this value, on the boot clock
-	info    ReplicaInfo
+	info    entry
 }
 
 // beats shows that this replica lives, three times per lease.
@@ -52,7 +60,7 @@ func (k *Kernel) renew() {
 	sent := k.cfg.boot()
 	ctx, cancel := context.WithTimeout(k.ctx, k.cfg.LeaseTTL/3)
 	defer cancel()
-	err := k.store.Beat(ctx, session.Replica{ID: k.id, Counter: k.beat, Info: mustJSON(k.info())})
+	err := k.store.Beat(ctx, session.Replica{ID: k.id, Counter: k.beat, Info: mustJSON(entry{k.info(), k.process})})
 	k.storeSaid(err)
 	if err != nil {
 		k.log.Warn("the store did not take the beat", "error", err)
@@ -102,7 +110,7 @@ func (k *Kernel) look() (dead []string, next time.Duration, err error) {
 			_ = json.Unmarshal(r.Info, &s.info) // what a peer says of itself is for show; a TTL that does not parse is ours
 		}
 		present[r.ID] = s
-		if left := k.ttlOf(s) - (at - s.since); left <= 0 {
+		if left := k.ttlOf(s) - (at - s.since); left <= 0 || proc.Gone(k.process, s.info.Process) {
 			dead = append(dead, r.ID)
 		} else {
 			next = min(next, left)
@@ -125,7 +133,7 @@ func (k *Kernel) othersLive() bool {
 	k.peers.mu.Lock()
 	defer k.peers.mu.Unlock()
 	for _, s := range k.peers.seen {
-		if at-s.since < k.ttlOf(s) && !s.info.Draining {
+		if at-s.since < k.ttlOf(s) && !s.info.Draining && !proc.Gone(k.process, s.info.Process) {
 			return true
 		}
 	}

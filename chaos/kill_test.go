@@ -125,6 +125,21 @@ func TestSIGKILLWithAModelCallInFlight(t *testing.T) {
 	p.verify()
 }
 
+// TestARestartOnTheSameMachineDoesNotWaitForTheLease: the lease is far longer than the test, and the dead owner is one
+// whose end can be seen.
+func TestARestartOnTheSameMachineDoesNotWaitForTheLease(t *testing.T) {
+	p := newPlace(t)
+	t.Setenv("AK_EXECUTION__LEASE_TTL", "10m")
+	doomed := p.serve("model.after:1:kill")
+	if _, err := doomed.chat(ctx(t), "k", "hello there"); err == nil {
+		t.Fatal("the server answered instead of dying")
+	}
+	doomed.waitDead()
+	if a := p.finish(p.serve(""), "k", "hello there", "run_again"); a.Result != "you said hello there" {
+		t.Errorf("%+v", a)
+	}
+}
+
 func TestSIGKILLDuringADrain(t *testing.T) {
 	p := newPlace(t)
 	p.desk.hold = make(chan struct{})
