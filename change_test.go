@@ -1,0 +1,231 @@
+package agentkernel
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/agentkernel/agentkernel/fault"
+	"github.com/agentkernel/agentkernel/model"
+	"github.com/agentkernel/agentkernel/session"
+	"github.com/agentkernel/agentkernel/session/sessiontest"
+	"github.com/agentkernel/agentkernel/store/memory"
+)
+
+// counting is an observer that counts what these tests are about.
+type counting struct {
+	silent
+	rollbacks, lost, diverged, wasted atomic.Int64
+	claims                            atomic.Int64
+}
+
+func (c *counting) StoreRolledBack()         { c.rollbacks.Add(1) }
+func (c *counting) LostByStore()             { c.lost.Add(1) }
+func (c *counting) Diverged(string)          { c.diverged.Add(1) }
+func (c *counting) Wasted(_ string, n int64) { c.wasted.Add(n) }
+func (c *counting) Claimed(string)           { c.claims.Add(1) }
+
+// rewound is a store that can be replaced by an older copy of itself, as a restore or a failover may do.
+type rewound struct {
+	session.Store
+}
+
+// TestAStoreThatWentBackIsNoticedByWhoHadSeenMore: the loss is counted and logged, a lost turn is called lost, and the
+// session goes on from what is left.
+func TestAStoreThatWentBackIsNoticedByWhoHadSeenMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &rewound{memory.New()}
+		w := newWorld(t, store)
+		cfg, seen := w.config(), &counting{}
+		cfg.Observer = seen
+		r := w.replica(cfg, "", 0, "")
+		defer r.stop()
+		kept, lost := start(t, r, "hello"), (*Handle)(nil)
+		state(t, kept)
+		lost = start(t, r, "hello again")
+		state(t, lost)
+		_, records, err := store.Read(t.Context(), keyS, 0, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		older, at := memory.New(), session.Position{}
+		for _, rec := range records {
+			if err := older.Append(t.Context(), keyS, at, rec, session.Attention{}); err != nil {
+				t.Fatal(err)
+			}
+			at = rec.Position()
+		}
+		store.Store = older
+		if i := state(t, start(t, r, "hello once more")); i.State != session.Completed {
+			t.Errorf("the session does not go on: %s", i.State)
+		}
+		if n := seen.rollbacks.Load(); n != 1 {
+			t.Errorf("%d rollbacks were reported, want 1", n)
+		}
+		if _, err := lost.Info(t.Context()); fault.KindOf(err) != fault.LostByStore || seen.lost.Load() == 0 {
+			t.Errorf("the lost turn: %v, want LostByStore", err)
+		}
+		if i, err := kept.Info(t.Context()); err != nil || i.State != session.Completed {
+			t.Errorf("the turn that was kept: %+v, %v", i, err)
+		}
+	})
+}
+
+// TestARecordedAnswerStandsUnderANewPrompt is P16: the turn began under other instructions and with a tool that this
+// build has not.
+func TestARecordedAnswerStandsUnderANewPrompt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, memory.New())
+		cfg := w.config()
+		began, _ := block(cfg, "idem")
+		old := w.replica(cfg, "", 0, "")
+		h := start(t, old, "read|idem ask")
+		<-began
+		old.mu.Lock()
+		old.dead = true
+		old.mu.Unlock()
+		old.stop()
+		next, seen := w.config(), &counting{}
+		next.Observer = seen
+		next.Agents[0].Instructions = "You are a new build."
+		next.Agents[0].Tools = next.Agents[0].Tools[:3] // without ask
+		r := w.replica(next, "", 0, "")
+		defer r.stop()
+		nh, _ := r.Turn("", h.ID())
+		i := state(t, nh)
+		if w.models != 2 || seen.diverged.Load() == 0 || seen.claims.Load() != 1 {
+			t.Errorf("%d model calls, %d divergences, %d claims", w.models, seen.diverged.Load(), seen.claims.Load())
+		}
+		// The call of the tool that is gone may have acted: a person is asked, whatever this build thinks of the tool.
+		if i.State != session.Waiting || i.Waiting.Reason != session.WaitInDoubt || i.Waiting.Step != "m1.1" {
+			t.Fatalf("it is %s, %+v", i.State, i.Waiting)
+		}
+		if _, err := r.Resolve(t.Context(), TurnRef{ID: h.ID()}, Resolution{Outcome: session.Happened, Result: "done"}); err != nil {
+			t.Fatal(err)
+		}
+		if i := state(t, nh); i.State != session.Completed {
+			t.Errorf("it is %s, %+v", i.State, i.Error)
+		}
+	})
+}
+
+// TestARerunThatAsksForAnotherSideEffectIsStopped: the function is not deterministic, and its tool moves money.
+func TestARerunThatAsksForAnotherSideEffectIsStopped(t *testing.T) {
+	for _, tool := range []string{"once", "idem", "read"} {
+		t.Run(tool, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, memory.New())
+				runs := 0
+				cfg := func() Config {
+					c := w.config()
+					c.Agents[0].Runner = RunnerFunc(func(ctx context.Context, tu *Turn) (Reply, error) {
+						runs++
+						text, err := tu.Tool(ctx, tool, map[string]int{"amount": runs})
+						if err == nil && runs == 1 {
+							<-ctx.Done()
+							err = ctx.Err()
+						}
+						return Reply{Text: text}, err
+					})
+					return c
+				}
+				old := w.replica(cfg(), "", 0, "")
+				h := start(t, old, "x")
+				synctest.Wait()
+				old.mu.Lock()
+				old.dead = true
+				old.mu.Unlock()
+				old.stop()
+				r := w.replica(cfg(), "", 0, "")
+				defer r.stop()
+				nh, _ := r.Turn("", h.ID())
+				i := state(t, nh)
+				if tool == "read" {
+					if i.State != session.Completed || *i.Result != `did {"amount":1}` {
+						t.Errorf("a read-only call: %s, %+v", i.State, i.Error)
+					}
+				} else if i.State != session.Failed || i.Error.Kind != fault.Diverged {
+					t.Errorf("it is %s, %+v, want failed and diverged", i.State, i.Error)
+				}
+				if len(w.calls) != 1 {
+					t.Errorf("%d calls", len(w.calls))
+				}
+			})
+		})
+	}
+}
+
+func TestAProviderThatBreaksItsContractFailsTheTurnWithAKind(t *testing.T) {
+	say := func(parts ...model.Part) *model.Answer {
+		return &model.Answer{Message: model.Message{Role: model.Assistant, Parts: parts}}
+	}
+	for name, c := range map[string]struct {
+		generate func() (*model.Answer, error)
+		want     fault.Kind
+	}{
+		"panics":  {func() (*model.Answer, error) { panic("secret") }, fault.Internal},
+		"nothing": {func() (*model.Answer, error) { return nil, nil }, fault.Truncated},
+		"empty":   {func() (*model.Answer, error) { return say(), nil }, fault.Truncated},
+		"broken call": {func() (*model.Answer, error) {
+			return say(model.Part{Call: &model.Call{Name: "read", Args: []byte("{")}}), nil
+		}, fault.Malformed},
+		"its own kind": {func() (*model.Answer, error) {
+			return nil, fault.New(fault.Throttled, "", "slow down").WithAfter(time.Minute)
+		}, fault.Throttled},
+		"no kind at all": {func() (*model.Answer, error) { return nil, fmt.Errorf("odd") }, fault.Unknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			faulty(t, func(t *testing.T, _ *world, _ *sessiontest.Faulty, r *replica) {
+				r.cfg.Models["test"] = provider(c.generate)
+				h := start(t, r, "hello")
+				i := state(t, h)
+				if i.State != session.Failed || i.Error.Kind != c.want {
+					t.Fatalf("it is %s, %+v, want %s", i.State, i.Error, c.want)
+				}
+				if _, err := h.Wait(t.Context()); c.want == fault.Throttled && fault.After(err) != time.Minute {
+					t.Errorf("the hint is lost: %v", err)
+				}
+			})
+		})
+	}
+}
+
+type provider func() (*model.Answer, error)
+
+func (p provider) Generate(context.Context, *model.Request, func(model.Chunk)) (*model.Answer, error) {
+	return p()
+}
+
+func TestTheCacheKeepsNoMoreThanItsSizeAndForgetsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, memory.New())
+		cfg := w.config()
+		cfg.CacheSize = 4
+		r := w.replica(cfg, "", 0, "")
+		defer r.stop()
+		for round := range 2 {
+			for n := range 20 {
+				h, err := r.Start(t.Context(), Request{Session: fmt.Sprint("s", n), Prompt: fmt.Sprint("hello ", round)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				state(t, h)
+			}
+		}
+		synctest.Wait()
+		r.Kernel.mu.Lock()
+		cached := len(r.sessions)
+		r.Kernel.mu.Unlock()
+		if cached > cfg.CacheSize+1 {
+			t.Errorf("%d sessions are cached, the bound is %d", cached, cfg.CacheSize)
+		}
+		for n := range 20 {
+			if messages, err := r.Messages(session.Key{ID: fmt.Sprint("s", n)}); err != nil || len(messages) != 4 {
+				t.Errorf("session %d: %d messages, %v", n, len(messages), err)
+			}
+		}
+	})
+}
