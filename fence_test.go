@@ -64,16 +64,20 @@ func woken(t *testing.T, name failpoint.Name, nth int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	top := uint64(0)
+	owner := ""
 	for _, r := range records {
 		b, err := r.Decode()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if b.Epoch > 0 && b.Epoch < top {
-			t.Errorf("record %d was written under epoch %d, after epoch %d began", b.Seq, b.Epoch, top)
+		for _, e := range b.Events {
+			if e.Type == session.SessionClaimed {
+				owner = e.Claim.Replica
+			}
+			if e.Type != session.TurnAccepted && b.Writer != owner {
+				t.Errorf("record %d: %s was written by %s, who lost the session to %s", b.Seq, e.Type, b.Writer, owner)
+			}
 		}
-		top = max(top, b.Epoch)
 	}
 	if got := w.fold(keyS).Epoch; got != epoch {
 		t.Errorf("the session was claimed again: epoch %d, then %d", epoch, got)
