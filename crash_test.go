@@ -168,7 +168,7 @@ func crashed(t *testing.T, open stores, prompts []string, name failpoint.Name, n
 	}
 	if mode == "stall" { // the first owner wakes up, long after it was taken over
 		first.thaw()
-		time.Sleep(10 * time.Second)
+		time.Sleep(3 * time.Second)
 	}
 	cancel()
 	<-clientDone
