@@ -37,9 +37,6 @@ func consoleBlocks(t *testing.T) (all []block) {
 // where "…" stands for anything. Commands of make and go, which build or test this module, are only checked for what they
 // name.
 func TestTheCommandsOfThePagesWork(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds ak and starts a server")
-	}
 	w := newWorkplace(t)
 	ran := 0
 	for _, b := range consoleBlocks(t) {
@@ -238,9 +235,6 @@ func (w *workplace) checkOnly(line string) (err error, ok bool) {
 
 // TestEveryCommandIsDocumented also holds the table of exit codes against the binary's own.
 func TestEveryCommandIsDocumented(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds ak")
-	}
 	w := &workplace{t: t, dir: t.TempDir(), vars: os.Environ()}
 	if out, err := exec.Command("go", "build", "-o", filepath.Join(w.dir, "ak"), "./cmd/ak").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

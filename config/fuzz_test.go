@@ -26,7 +26,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add("tools: [{parameters: {<<: {a: .nan}, 1: ~}}]", "AK_EXECUTION__LEASE_TTL", "-9223372036854775808ns")
 	f.Fuzz(func(t *testing.T, text, name, value string) {
 		if len(text) > 1<<14 || strings.ContainsRune(name, '=') {
-			t.Skip()
+			return // no variable has such a name, and a long text only costs time
 		}
 		o := Options{Env: []string{name + "=" + value}}
 		if !strings.HasPrefix(name, envPrefix) {
