@@ -157,11 +157,15 @@ func (c *Config) complete(d session.Durability) error {
 	if c.boot == nil {
 		c.boot = clock.Boot
 	}
+	try := ""
 	if !c.AcceptLoss && (d.ProcessCrash != session.LosesNothing || d.MachineCrash != session.LosesNothing) {
-		problems = append(problems, c.risky(d)...)
+		if risky := c.risky(d); len(risky) > 0 {
+			problems = append(problems, risky...)
+			try = "session.type: sqlite, or session.accept_loss: true (Config.AcceptLoss) if a second call does no harm"
+		}
 	}
 	if len(problems) > 0 {
-		return fault.New(fault.Config, "agentkernel.Open", "%s", strings.Join(problems, "; "))
+		return fault.New(fault.Config, "agentkernel.Open", "%s", strings.Join(problems, "; ")).WithTry("%s", try)
 	}
 	return nil
 }
@@ -171,7 +175,7 @@ func (c *Config) risky(d session.Durability) (problems []string) {
 	for _, a := range c.Agents {
 		for _, t := range a.Tools {
 			if t.Effect == session.AtMostOnce {
-				problems = append(problems, fmt.Sprintf("agent %s: tool %s must not act twice, and a store at level %q may forget that it did; use a durable store, declare another effect, or accept the loss", a.Name, t.Name, d.Level))
+				problems = append(problems, fmt.Sprintf("agent %s: tool %s must not act twice, and a store at level %q may forget that it did", a.Name, t.Name, d.Level))
 			}
 		}
 	}

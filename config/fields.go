@@ -130,7 +130,7 @@ func (f field) parse(text string) (reflect.Value, error) {
 func (f field) duration(text string) (time.Duration, error) {
 	n, isNumber := strconv.ParseInt(text, 10, 64)
 	if isNumber == nil && f.unit == "seconds" {
-		if n > int64(maxSeconds) || n < -int64(maxSeconds) {
+		if n > int64(longest) || n < -int64(longest) {
 			return 0, fmt.Errorf("it is longer than can be counted")
 		}
 		return time.Duration(n) * time.Second, nil
@@ -145,7 +145,7 @@ func (f field) duration(text string) (time.Duration, error) {
 	return 0, fmt.Errorf("it is a number and a unit: 500ms, 5s, 10m, 24h")
 }
 
-const maxSeconds = time.Duration(1<<63-1) / time.Second
+const longest = time.Duration(1<<63-1) / time.Second
 
 // example is a value that would be right, for advice.
 func (f field) example() string {

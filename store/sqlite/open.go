@@ -25,13 +25,13 @@ type Config struct {
 func (c Config) check() (Config, error) {
 	var problems []error
 	if c.Readers < 0 {
-		problems = append(problems, fmt.Errorf("Readers must not be negative, it is %d", c.Readers))
+		problems = append(problems, fmt.Errorf("config: Readers must not be negative, it is %d", c.Readers))
 	}
 	if c.BusyTimeout < 0 {
-		problems = append(problems, fmt.Errorf("BusyTimeout must not be negative, it is %s", c.BusyTimeout))
+		problems = append(problems, fmt.Errorf("config: BusyTimeout must not be negative, it is %s", c.BusyTimeout))
 	}
 	if c.WatchEvery < 0 {
-		problems = append(problems, fmt.Errorf("WatchEvery must not be negative, it is %s", c.WatchEvery))
+		problems = append(problems, fmt.Errorf("config: WatchEvery must not be negative, it is %s", c.WatchEvery))
 	}
 	if c.Readers == 0 {
 		c.Readers = 4
