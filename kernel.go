@@ -59,7 +59,7 @@ type Kernel struct {
 	obs   Observer
 	fp    *failpoint.Set
 
-	process proc.ID // this one, for replicas of the same machine
+	process proc.ID // this one, where all replicas are on one machine
 
 	ctx    context.Context // ends when the kernel closes, with the cause
 	cancel context.CancelCauseFunc
@@ -108,7 +108,9 @@ func Open(ctx context.Context, store session.Store, cfg Config) (*Kernel, error)
 		sessions: map[session.Key]*journal{}, lru: list.New(),
 		kick: make(chan struct{}, 1), follow: following{poke: make(chan struct{}, 1)},
 	}
-	k.process = proc.Self()
+	if _, local := store.(session.Local); local {
+		k.process = proc.Self()
+	}
 	k.log = k.log.With("replica", k.id)
 	k.ctx, k.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	k.peers.seen = map[string]sighting{}

@@ -188,6 +188,12 @@ type Watcher interface {
 	Watch(ctx context.Context) (<-chan struct{}, error)
 }
 
+// Local is a store whose replicas all run on one machine, so that one can see whether another one's process is there.
+type Local interface {
+	// Local does nothing; having it is what counts.
+	Local()
+}
+
 // Loss says what a fault may cost.
 type Loss string
 

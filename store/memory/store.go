@@ -64,6 +64,9 @@ func New() *Store {
 	}
 }
 
+// Local says that every replica is on this machine: it is in one process.
+func (s *Store) Local() {}
+
 // Durability declares that nothing outlives the process.
 func (s *Store) Durability() session.Durability {
 	return session.Durability{

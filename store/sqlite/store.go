@@ -42,6 +42,9 @@ var (
 	_ session.Watcher = (*Store)(nil)
 )
 
+// Local says that every replica is on this machine: a file is on one machine; network disks are not supported.
+func (s *Store) Local() {}
+
 // Durability declares that a commit is on the disk before it is answered.
 func (s *Store) Durability() session.Durability {
 	return session.Durability{
