@@ -59,8 +59,11 @@ func (t *Turn) callAll(ctx context.Context, parent string, wanted []model.Call) 
 	calls := make([]*call, len(wanted))
 	var starts []session.Event
 	for i, w := range wanted {
-		c := t.newCall(callKeyOf(parent, i), w)
-		if err := c.diverged(); err != nil {
+		c, err := t.newCall(ctx, callKeyOf(parent, i), w)
+		if err == nil {
+			err = c.diverged()
+		}
+		if err != nil {
 			return nil, err
 		}
 		if c.fresh() && c.once {
@@ -85,14 +88,15 @@ func (t *Turn) callAll(ctx context.Context, parent string, wanted []model.Call) 
 
 // newCall finds out what the journal holds of a call. A call that was started by a build that had the tool is in doubt
 // like any other when this build has not.
-func (t *Turn) newCall(key string, w model.Call) *call {
-	c := &call{t: t, key: key, model: w, tool: t.agent.tool(w.Name), step: t.recorded(key)}
+func (t *Turn) newCall(ctx context.Context, key string, w model.Call) (*call, error) {
+	st, err := t.recorded(ctx, key)
+	c := &call{t: t, key: key, model: w, tool: t.agent.tool(w.Name), step: st}
 	begun := c.step != nil && c.step.Start != nil
 	if c.tool == nil && begun && !c.fresh() {
 		c.tool = &Tool{Name: w.Name, OnDoubt: Ask, Timeout: defaultToolTimeout, MaxResult: defaultMaxResult}
 	}
 	c.once = c.tool != nil && c.tool.Effect == session.AtMostOnce || begun && c.step.Start.Effect == session.AtMostOnce
-	return c
+	return c, err
 }
 
 // outcome sums up calls that are over: an error stops the turn, a call in doubt makes it wait, else there are results.
@@ -281,7 +285,7 @@ func (t *Turn) stillOwner(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			return t.j.view(func(s *session.Session) error {
+			return t.look(ctx, func(s *session.Session) error {
 				_, err := t.owned(s)
 				return err
 			})

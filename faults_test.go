@@ -226,3 +226,68 @@ func TestAStoreThatIsKnownToBeDownRefusesAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// TestAResendThatIsRefusedIsNotRepeatedWithoutPause: virtual time stands still in a loop that does not wait, so that this
+// test would never end.
+func TestAResendThatIsRefusedIsNotRepeatedWithoutPause(t *testing.T) {
+	faulty(t, func(t *testing.T, w *world, store *sessiontest.Faulty, r *replica) {
+		state(t, start(t, r, "hello"))
+		store.Reset()
+		store.Next(sessiontest.Append, sessiontest.Vanish())
+		store.Always(sessiontest.NotSent(), sessiontest.Append)
+		time.AfterFunc(10*time.Second, func() { store.Always(sessiontest.Pass(), sessiontest.Append) })
+		h := start(t, r, "once")
+		if i := state(t, h); i.State != session.Completed || len(w.effects) != 1 {
+			t.Errorf("%s, %d effects", i.State, len(w.effects))
+		}
+		if n := store.Count(sessiontest.Append); n > 150 {
+			t.Errorf("%d appends in 10 s", n)
+		}
+	})
+}
+
+// TestAFoldThatIsGoneIsReadAgainAndNotTakenForAnEmptyOne: in the middle of a turn the fold is dropped and the store cannot
+// be read for a while. The turn waits, does not fail, and repeats nothing.
+func TestAFoldThatIsGoneIsReadAgainAndNotTakenForAnEmptyOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := memory.New()
+		store := sessiontest.NewFaulty(inner)
+		w := newWorld(t, store)
+		w.truth = inner
+		cfg := w.config()
+		between := make(chan struct{})
+		cfg.Agents[0].Runner = RunnerFunc(func(ctx context.Context, tu *Turn) (Reply, error) {
+			if _, err := tu.Tool(ctx, "once", map[string]int{}); err != nil {
+				return Reply{}, err
+			}
+			<-between
+			for _, name := range []string{"read", "idem", "ask"} {
+				if _, err := tu.Tool(ctx, name, map[string]int{}); err != nil {
+					return Reply{}, err
+				}
+			}
+			return Reply{Text: "done"}, nil
+		})
+		r := w.replica(cfg, "", 0, "")
+		defer r.stop()
+		h := start(t, r, "x")
+		synctest.Wait()
+		j := r.open(keyS)
+		j.mu.Lock()
+		j.s = nil
+		j.mu.Unlock()
+		j.unpin()
+		store.Always(sessiontest.Fail(errors.New("no answer")), sessiontest.Read)
+		time.AfterFunc(2*time.Second, func() { store.Always(sessiontest.Pass(), sessiontest.Read) })
+		close(between)
+		time.Sleep(5 * time.Second)
+		if i := state(t, h); i.State != session.Completed || len(w.effects) != 4 {
+			t.Errorf("%s %+v, %d effects", i.State, i.Error, len(w.effects))
+		}
+		for key, n := range w.calls {
+			if n != 1 {
+				t.Errorf("call %s was dispatched %d times", key, n)
+			}
+		}
+	})
+}

@@ -60,7 +60,11 @@ func (t *Turn) ask(ctx context.Context, req *model.Request) (key string, answer 
 	key = modelKey(t.models)
 	t.models++
 	asked := digest(req)
-	if st := t.recorded(key); st != nil && st.State == session.StepDone {
+	st, err := t.recorded(ctx, key)
+	if err != nil {
+		return key, nil, err
+	}
+	if st != nil && st.State == session.StepDone {
 		return t.answered(st, asked)
 	}
 	if t.models > t.agent.Limits.Steps {

@@ -50,7 +50,7 @@ type Turn struct {
 
 // open reads the turn's start from the fold.
 func (t *Turn) open() error {
-	return t.j.view(func(s *session.Session) error {
+	return t.look(t.tenure.ctx, func(s *session.Session) error {
 		turn, err := t.owned(s)
 		if err != nil {
 			return err
@@ -209,22 +209,33 @@ func (t *Turn) stepKey(step string) string {
 }
 
 // recorded is the step's entry in the journal, nil when there is none.
-func (t *Turn) recorded(key string) *session.Step {
-	t.j.mu.Lock()
-	defer t.j.mu.Unlock()
-	if t.j.s == nil {
+func (t *Turn) recorded(ctx context.Context, key string) (st *session.Step, err error) {
+	err = t.look(ctx, func(s *session.Session) error {
+		turn, err := t.owned(s)
+		if err != nil {
+			return err
+		}
+		if found := turn.Step(key); found != nil {
+			c := *found
+			st = &c
+		}
 		return nil
+	})
+	return st, err
+}
+
+// look calls f with the fold. It waits for a store that does not answer: a fold that is not at hand is not an empty one,
+// and a turn does not fail because of it.
+func (t *Turn) look(ctx context.Context, f func(s *session.Session) error) error {
+	for {
+		err := t.j.view(f)
+		if fault.KindOf(err) != fault.Unavailable {
+			return err
+		}
+		if !pause(ctx, retryStore) {
+			return context.Cause(ctx)
+		}
 	}
-	turn := t.j.s.Turn(t.ref)
-	if turn == nil {
-		return nil
-	}
-	st := turn.Step(key)
-	if st == nil {
-		return nil
-	}
-	c := *st
-	return &c
 }
 
 // digest names a request, so that a re-run can tell whether it asks the same.
@@ -257,7 +268,9 @@ func (t *Turn) Step(ctx context.Context, name string, f func(ctx context.Context
 	if err := t.enter(key); err != nil {
 		return nil, err
 	}
-	if st := t.recorded(key); st != nil && st.State == session.StepDone {
+	if st, err := t.recorded(ctx, key); err != nil {
+		return nil, err
+	} else if st != nil && st.State == session.StepDone {
 		return st.Result.Value, errorOf(st.Result.Error)
 	}
 	if err := t.flush(ctx); err != nil {
