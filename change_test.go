@@ -81,9 +81,11 @@ func TestARecordedAnswerStandsUnderANewPrompt(t *testing.T) {
 		w := newWorld(t, memory.New())
 		cfg := w.config()
 		began, _ := block(cfg, "idem")
+		asked, _ := block(cfg, "ask")
 		old := w.replica(cfg, "", 0, "")
 		h := start(t, old, "read|idem ask")
 		<-began
+		<-asked // both calls are under way: whichever began first, the old build dies with two of them open
 		old.mu.Lock()
 		old.dead = true
 		old.mu.Unlock()
