@@ -2,6 +2,7 @@ package agentkernel
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/agentkernel/agentkernel/fault"
@@ -15,11 +16,16 @@ type Busy string
 const (
 	Queue  Busy = "queue"  // it waits for its turn, in order of acceptance; the default
 	Reject Busy = "reject" // it is refused with kind Conflict
+	Steer  Busy = "steer"  // the running turn is told, and takes it into account; only for the native loop
 )
 
 // Limits bound one turn. A zero field has the default that its comment names.
 type Limits struct {
 	Steps     int           // model calls per turn, 24
+	Attempts  int           // attempts of model calls per turn, failed ones among them, 3 times Steps
+	Tokens    int64         // tokens read and written per turn, 0 for no bound
+	Money     float64       // dollars per turn by the prices of Config.ModelInfo, 0 for no bound
+	Repeats   int           // equal rounds of tool calls in a row before it counts as a loop, 3
 	Wall      time.Duration // running time per turn, waits not counted, 10m
 	MaxTokens int           // bound on each answer in tokens, 0 leaves it to the provider
 	Queue     int           // unfinished turns per session, the running one among them, 64
@@ -35,6 +41,63 @@ type Agent struct {
 	Busy         Busy
 	Limits       Limits
 	Runner       Runner // nil means the native model-and-tools loop
+
+	Handoffs     []string        // agents that it may hand the conversation over to
+	Subagents    []string        // agents that it may ask, as it calls tools
+	OutputSchema json.RawMessage // JSON Schema of type object that its reply must fit; empty for free text
+	Hooks        []Hook          // run before and after each turn, in this order
+	History      History         // how much of the conversation it is shown
+	OnDisconnect OnDisconnect    // what a server does when the client that waits for the turn goes away
+}
+
+// OnDisconnect says what becomes of a turn whose client went away. It is advice to servers; a turn that nobody waits for
+// runs to its end.
+type OnDisconnect string
+
+const (
+	ContinueTurn OnDisconnect = "continue" // it runs on, and can be asked for later; the default
+	CancelTurn   OnDisconnect = "cancel"   // it is cancelled
+)
+
+// Hook is code around a turn. Before runs ahead of the agent, After behind it; either may be nil. Each is a step: its
+// outcome is journaled, and a re-run of the turn gets the recorded one.
+type Hook struct {
+	Name string // unique among the agent's hooks
+	// Before may answer instead of the agent (Verdict.Reply), add to its instructions for this turn (Verdict.Note), or
+	// end the turn with an error.
+	Before func(ctx context.Context, t *Turn) (Verdict, error)
+	// After may replace the reply, or end the turn with an error.
+	After func(ctx context.Context, t *Turn, reply Reply) (Reply, error)
+}
+
+// Verdict is what a hook found before a turn. The zero Verdict lets the turn go on as it is.
+type Verdict struct {
+	Reply *Reply `json:"reply,omitempty"` // the answer; neither the agent nor a later hook's Before is asked
+	Note  string `json:"note,omitempty"`  // added to the instructions of this turn's model calls
+}
+
+// Compact says what becomes of the oldest part of a conversation that has grown too long to be shown to the model.
+type Compact string
+
+const (
+	Summarize Compact = "summarize" // the agent's model sums it up, in a step of its own; the default
+	Drop      Compact = "drop"      // it is left out, and the model is told so
+)
+
+// History bounds how much of the conversation a model is shown, and with it what a session keeps in memory. When either
+// bound is met, the older half is summed up or dropped.
+type History struct {
+	Turns   int // ended turns that are shown, 200
+	Tokens  int // estimated tokens that are shown, three quarters of the model's window (Config.ModelInfo), of 128,000 where it is not known
+	Compact Compact
+}
+
+// ModelInfo is what the kernel has to know of a model, by its name as agents give it ("provider/model").
+type ModelInfo struct {
+	Window int     // tokens that fit into a request and its answer, 0 if unknown
+	Input  float64 // dollars per million tokens read
+	Cached float64 // dollars per million tokens read from the provider's cache, 0 means as Input
+	Output float64 // dollars per million tokens written
 }
 
 // Runner is any code that answers a turn. After a crash it is called again from the top, perhaps in another process:

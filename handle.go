@@ -14,7 +14,12 @@ type Handle struct {
 	k   *Kernel
 	key session.Key
 	id  session.TurnID
+
+	steered bool
 }
+
+// Steered reports that the request did not start this turn but was told to it while it ran.
+func (h *Handle) Steered() bool { return h.steered }
 
 // ID names the turn.
 func (h *Handle) ID() string { return h.id.String() }
@@ -33,26 +38,29 @@ func (k *Kernel) Turn(tenant, id string) (*Handle, error) {
 
 // TurnInfo is a turn as it is shown.
 type TurnInfo struct {
-	ID         string            `json:"turn_id"`
-	Session    string            `json:"session_id"`
-	Agent      string            `json:"agent"`
-	State      session.TurnState `json:"state"`
-	Result     *string           `json:"result,omitempty"`
-	Value      json.RawMessage   `json:"value,omitempty"`
-	Error      *session.Failure  `json:"error,omitempty"`
-	Waiting    *session.Wait     `json:"waiting,omitempty"`
-	Behind     string            `json:"behind,omitempty"` // the turn of this session that runs or waits before it
-	Prompt     string            `json:"prompt"`
-	Steps      []StepInfo        `json:"steps,omitempty"`
-	Input      int64             `json:"tokens_in"`
-	Output     int64             `json:"tokens_out"`
-	AcceptedAt session.Millis    `json:"accepted_at"`
-	StartedAt  session.Millis    `json:"started_at,omitempty"`
-	EndedAt    session.Millis    `json:"ended_at,omitempty"`
-	RanMS      session.Millis    `json:"ran_ms"`
-	Recoveries int               `json:"recoveries,omitempty"`
-	RetryOf    string            `json:"retry_of,omitempty"`
-	Owner      string            `json:"owner,omitempty"` // the replica that runs it
+	ID         string             `json:"turn_id"`
+	Session    string             `json:"session_id"`
+	Agent      string             `json:"agent"`
+	State      session.TurnState  `json:"state"`
+	Result     *string            `json:"result,omitempty"`
+	Value      json.RawMessage    `json:"value,omitempty"`
+	Error      *session.Failure   `json:"error,omitempty"`
+	Waiting    *session.Wait      `json:"waiting,omitempty"`
+	Behind     string             `json:"behind,omitempty"` // the turn of this session that runs or waits before it
+	Prompt     string             `json:"prompt"`
+	Steps      []StepInfo         `json:"steps,omitempty"`
+	Input      int64              `json:"tokens_in"`
+	Output     int64              `json:"tokens_out"`
+	AcceptedAt session.Millis     `json:"accepted_at"`
+	StartedAt  session.Millis     `json:"started_at,omitempty"`
+	EndedAt    session.Millis     `json:"ended_at,omitempty"`
+	RanMS      session.Millis     `json:"ran_ms"`
+	Recoveries int                `json:"recoveries,omitempty"`
+	RetryOf    string             `json:"retry_of,omitempty"`
+	Owner      string             `json:"owner,omitempty"`       // the replica that runs it
+	AnsweredBy string             `json:"answered_by,omitempty"` // the agent that had the conversation in the end, if it was handed over
+	Cost       float64            `json:"cost_usd,omitempty"`    // dollars, by the configured prices
+	Degraded   []session.Degraded `json:"degraded,omitempty"`    // in what the reply is less than what was asked for
 }
 
 // Settled reports that nothing more happens without someone from outside: the turn has ended, or it waits, or it is

@@ -28,12 +28,16 @@ type Config struct {
 	Agents []*Agent                  // the first one answers requests that name none
 	Models map[string]model.Provider // by the name in front of the slash of Agent.Model
 
+	ModelInfo map[string]ModelInfo // by Agent.Model: windows and prices
+
 	LeaseTTL       time.Duration // after so long without a beat a replica counts as dead, 5s
 	SweepInterval  time.Duration // how often it looks for work that nobody does, 1s
 	MaxRecoveries  int           // takeovers of a turn without progress before it is quarantined, 3
 	MaxRunning     int           // turns running here at a time, 256
 	IdempotencyTTL time.Duration // how long an idempotency key is remembered, 24h
 	SessionTTL     time.Duration // how long an idle session is kept, 7 days; negative keeps it for ever
+	Retention      time.Duration // how long records that a snapshot covers are kept, 7 days, at least IdempotencyTTL; negative keeps them for ever
+	SnapshotEvery  int           // records between two snapshots of a session, 256
 	WaitMax        time.Duration // how long a turn waits for a person, 24h
 	StoreTimeout   time.Duration // for one store operation, 5s
 	CacheSize      int           // sessions kept folded in memory, 256

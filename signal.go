@@ -16,7 +16,8 @@ import (
 type TurnRef struct {
 	Tenant string
 	ID     string
-	By     string // who says it, for the journal; empty is "operator"
+	By     string   // who says it, for the journal; empty is "operator"
+	Roles  []string // of who says it; nil where there is no authentication, and everything is allowed
 }
 
 // find opens the journal of a turn. It is pinned.

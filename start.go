@@ -22,6 +22,7 @@ type Request struct {
 	Session string          // empty starts a new one
 	Agent   string          // empty is the first agent
 	Prompt  string          // what the user says
+	Files   []model.File    // images and documents; Data, MediaType and Name are read
 	Extra   json.RawMessage // further fields of the request, an object; runners see them, models do not
 	Key     string          // idempotency key: the same key and request is the same turn
 }

@@ -40,6 +40,7 @@ type Tool struct {
 	OnDoubt     OnDoubt
 	Timeout     time.Duration // per call, 0 means 60s
 	MaxResult   int           // bytes of a result that the model is shown, 0 means 256 KiB
+	Approval    Approval      // whether a person must say yes first
 
 	// Call does it. An error is shown to the model as the result, except that one marked with [Unclear] (and a
 	// time-out) puts an at-most-once call in doubt.
@@ -49,6 +50,27 @@ type Tool struct {
 	Reconcile func(ctx context.Context, c ToolCall) (Finding, error)
 
 	err error // of NewTool, told by Open
+}
+
+// Approval says whether a call needs a person's yes before it is dispatched. The yes holds for one call with exactly the
+// arguments that the person was shown.
+type Approval struct {
+	When    ApprovalWhen
+	Expires time.Duration // unanswered for so long, the call is denied; 0 means 24h
+	Roles   []string      // who may answer; empty is every approver
+}
+
+// ApprovalWhen says when a call needs approval.
+type ApprovalWhen string
+
+const (
+	NeverApprove  ApprovalWhen = "never"  // the default
+	AlwaysApprove ApprovalWhen = "always" // every call
+)
+
+// WithApproval makes every call wait for a person's yes, for at most expires (0 means 24h).
+func WithApproval(expires time.Duration, roles ...string) ToolOption {
+	return func(t *Tool) { t.Approval = Approval{When: AlwaysApprove, Expires: expires, Roles: roles} }
 }
 
 // ToolCall is one dispatch of a tool.

@@ -35,21 +35,23 @@ const (
 
 // Kinds of refused requests and of trouble with the store.
 const (
-	BadRequest     Kind = "bad_request"     // the caller's input is wrong
-	NotFound       Kind = "not_found"       // there is no such thing
-	Conflict       Kind = "conflict"        // the thing is not in a state that allows it
-	KeyMismatch    Kind = "key_mismatch"    // this idempotency key was used with another body
-	Gone           Kind = "gone"            // it existed and was erased
-	LostByStore    Kind = "lost_by_store"   // it was acknowledged, and the store no longer has it
-	TooLarge       Kind = "too_large"       // a body, header or field is over its limit
-	Unsupported    Kind = "unsupported"     // a media type or method that is not served
-	Limited        Kind = "limited"         // one of our own limits; try again later
-	Unavailable    Kind = "unavailable"     // refused before anything was written: store down, draining
-	OutcomeUnknown Kind = "outcome_unknown" // a write was sent and its answer did not come
-	Corrupt        Kind = "corrupt"         // stored bytes do not say what was written
-	Unreadable     Kind = "unreadable"      // written by a newer release; another replica can read it
-	Config         Kind = "config"          // the configuration is wrong
-	Waiting        Kind = "waiting"         // the turn waits for someone; not a failure of anything
+	BadRequest      Kind = "bad_request"     // the caller's input is wrong
+	NotFound        Kind = "not_found"       // there is no such thing
+	Conflict        Kind = "conflict"        // the thing is not in a state that allows it
+	KeyMismatch     Kind = "key_mismatch"    // this idempotency key was used with another body
+	Gone            Kind = "gone"            // it existed and was erased
+	LostByStore     Kind = "lost_by_store"   // it was acknowledged, and the store no longer has it
+	TooLarge        Kind = "too_large"       // a body, header or field is over its limit
+	Unsupported     Kind = "unsupported"     // a media type or method that is not served
+	Limited         Kind = "limited"         // one of our own limits; try again later
+	Unavailable     Kind = "unavailable"     // refused before anything was written: store down, draining
+	OutcomeUnknown  Kind = "outcome_unknown" // a write was sent and its answer did not come
+	Corrupt         Kind = "corrupt"         // stored bytes do not say what was written
+	Unreadable      Kind = "unreadable"      // written by a newer release; another replica can read it
+	Config          Kind = "config"          // the configuration is wrong
+	Unauthenticated Kind = "unauthenticated" // the caller did not prove who it is
+	Forbidden       Kind = "forbidden"       // the caller is known and may not do this
+	Waiting         Kind = "waiting"         // the turn waits for someone; not a failure of anything
 )
 
 // Trait says what follows from a kind.
@@ -68,6 +70,7 @@ const (
 	ExitUnavailable = 5
 	ExitTimeout     = 6
 	ExitWaiting     = 7
+	ExitDenied      = 8
 	ExitCancelled   = 130
 )
 
@@ -98,21 +101,23 @@ var traits = map[Kind]Trait{
 	Diverged:    {500, ExitFailed, false},
 	Quarantined: {500, ExitFailed, false},
 
-	BadRequest:     {400, ExitUsage, false},
-	NotFound:       {404, ExitNotFound, false},
-	Conflict:       {409, ExitFailed, false},
-	KeyMismatch:    {422, ExitUsage, false},
-	Gone:           {410, ExitNotFound, false},
-	LostByStore:    {410, ExitNotFound, false},
-	TooLarge:       {413, ExitUsage, false},
-	Unsupported:    {415, ExitUsage, false},
-	Limited:        {429, ExitUnavailable, true},
-	Unavailable:    {503, ExitUnavailable, true},
-	OutcomeUnknown: {504, ExitTimeout, true},
-	Corrupt:        {500, ExitFailed, false},
-	Unreadable:     {503, ExitUnavailable, true},
-	Config:         {500, ExitConfig, false},
-	Waiting:        {202, ExitWaiting, false},
+	BadRequest:      {400, ExitUsage, false},
+	NotFound:        {404, ExitNotFound, false},
+	Conflict:        {409, ExitFailed, false},
+	KeyMismatch:     {422, ExitUsage, false},
+	Gone:            {410, ExitNotFound, false},
+	LostByStore:     {410, ExitNotFound, false},
+	TooLarge:        {413, ExitUsage, false},
+	Unsupported:     {415, ExitUsage, false},
+	Limited:         {429, ExitUnavailable, true},
+	Unavailable:     {503, ExitUnavailable, true},
+	OutcomeUnknown:  {504, ExitTimeout, true},
+	Corrupt:         {500, ExitFailed, false},
+	Unreadable:      {503, ExitUnavailable, true},
+	Config:          {500, ExitConfig, false},
+	Unauthenticated: {401, ExitDenied, false},
+	Forbidden:       {403, ExitDenied, false},
+	Waiting:         {202, ExitWaiting, false},
 }
 
 // Trait is what follows from k; a kind this release does not know is treated as Unknown.

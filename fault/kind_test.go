@@ -63,7 +63,7 @@ func TestEveryKindHasAMeaningAndConsequences(t *testing.T) {
 func TestConsequencesMakeSense(t *testing.T) {
 	codes := []int{
 		fault.ExitFailed, fault.ExitUsage, fault.ExitConfig, fault.ExitNotFound, fault.ExitUnavailable, fault.ExitTimeout,
-		fault.ExitWaiting, fault.ExitCancelled,
+		fault.ExitWaiting, fault.ExitDenied, fault.ExitCancelled,
 	}
 	for _, kind := range fault.Kinds() {
 		trait := kind.Trait()

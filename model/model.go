@@ -15,8 +15,8 @@ const (
 	ToolRole  Role = "tool"      // what a tool answered
 )
 
-// Message is one entry of a conversation. A user message has text parts; an assistant message has text, then calls; a
-// tool message has exactly one result.
+// Message is one entry of a conversation. A user message has text parts and files; an assistant message has text, then
+// calls; a tool message has exactly one result.
 type Message struct {
 	Role  Role   `json:"role"`
 	Parts []Part `json:"parts"`
@@ -25,6 +25,7 @@ type Message struct {
 // Part is one piece of a message: exactly one field is set.
 type Part struct {
 	Text   string  `json:"text,omitempty"`
+	File   *File   `json:"file,omitempty"`
 	Call   *Call   `json:"call,omitempty"`
 	Result *Result `json:"result,omitempty"`
 }
@@ -37,12 +38,25 @@ type Call struct {
 	Args json.RawMessage `json:"args"` // a JSON object
 }
 
-// Result is what a tool answered, as the model shall see it.
+// File is an image or a document that the user sent along. The journal keeps what names it; its bytes are stored beside
+// the journal under their digest, and are set in a request to a provider.
+type File struct {
+	Name      string `json:"name,omitempty"`
+	MediaType string `json:"media_type"` // as image/png
+	Size      int64  `json:"size"`       // bytes
+	Digest    string `json:"digest"`     // SHA-256 of the bytes, hexadecimal
+	Data      []byte `json:"-"`
+}
+
+// Result is what a tool answered, as the model shall see it. A long one is stored beside the journal, which then keeps
+// its digest and size instead of the content; a request to a provider always has the content.
 type Result struct {
 	CallID  string `json:"call_id"`
 	Name    string `json:"name"`
 	Content string `json:"content"`
 	IsError bool   `json:"is_error,omitempty"`
+	Digest  string `json:"digest,omitempty"` // SHA-256 of the content, hexadecimal, where it is stored apart
+	Size    int64  `json:"size,omitempty"`   // bytes of a content that is stored apart
 }
 
 // UserText is a user message of one text.
@@ -88,6 +102,12 @@ type Request struct {
 	Tools        []Tool
 	MaxTokens    int      // bound on the answer in tokens; 0 leaves it to the provider
 	Temperature  *float64 // nil leaves it to the provider
+	// Schema is the JSON Schema, of type object, that the answer's text must fit; nil for free text. A provider that
+	// cannot hold a model to a schema ignores it: the kernel checks the answer.
+	Schema json.RawMessage
+	// NoCalls asks for an answer in words: the tools are listed because the conversation has calls of them, but none
+	// may be called now. A provider that cannot say so ignores it.
+	NoCalls bool
 }
 
 // Chunk is a piece of an answer as it is produced. Chunks are for showing only; what counts is the Answer.

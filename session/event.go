@@ -32,7 +32,8 @@ const (
 type Millis int64
 
 // Event is one thing that happened. Type says which; exactly the payload that belongs to the type is set. Turn is set on
-// turn.* and step.* events except turn.accepted, whose turn is named by the event's own place; Step on step.* events.
+// turn.* and step.* events except turn.accepted, whose turn is named by the event's own place; Step on step.* events and
+// on signals about a step.
 type Event struct {
 	Type EventType `json:"type"`
 	Turn Ref       `json:"turn,omitzero"`
@@ -85,6 +86,10 @@ const (
 	ModelStep StepKind = "model" // asks a model
 	ToolStep  StepKind = "tool"  // calls a tool
 	UserStep  StepKind = "step"  // runs a function of the agent's own code
+	AgentStep StepKind = "agent" // asks another agent, whose steps have keys below this one's
+	AskStep   StepKind = "ask"   // asks a person for a yes or no
+	SleepStep StepKind = "sleep" // waits for a time
+	FoldStep  StepKind = "fold"  // sums up the oldest part of the conversation
 )
 
 // Effect is what may happen to a tool call after a crash.
@@ -121,6 +126,9 @@ type StepResult struct {
 	TookMS   int64           `json:"took_ms,omitempty"` // how long the call took
 	Healed   bool            `json:"healed,omitempty"`  // the call never ran; the record only closes it
 	Diverged bool            `json:"diverged,omitempty"`
+	Heard    int             `json:"heard,omitempty"`    // of a model step: messages that came in mid-turn and that it was shown
+	Cost     int64           `json:"cost,omitempty"`     // of a model step, in millionths of a dollar
+	HandOff  string          `json:"hand_off,omitempty"` // of a call that handed the conversation over: the agent that has it now
 }
 
 // Doubt says why a dispatched call's outcome is not known.
@@ -165,6 +173,17 @@ type Wait struct {
 	Step   string     `json:"step,omitempty"`   // the step that it is about
 	Until  Millis     `json:"until,omitempty"`  // when it ends by itself
 	Detail string     `json:"detail,omitempty"` // for a person
+	Asks   []Ask      `json:"asks,omitempty"`   // of an approval: what is to be decided, call by call
+}
+
+// Ask is one question to a person: may this be done? The answer holds for exactly these arguments.
+type Ask struct {
+	Step   string          `json:"step"`
+	Name   string          `json:"name"` // of the tool, or what the agent's code calls the question
+	Args   json.RawMessage `json:"args,omitempty"`
+	Digest string          `json:"digest"`          // of name and arguments
+	Roles  []string        `json:"roles,omitempty"` // who may answer; empty is every approver
+	Until  Millis          `json:"until"`           // unanswered by then, it is denied
 }
 
 // SignalKind is what someone outside tells a turn.
@@ -177,6 +196,10 @@ const (
 	SignalRelease SignalKind = "release" // run again after the quarantine
 	SignalDiscard SignalKind = "discard" // end instead of running again
 	SignalExpire  SignalKind = "expire"  // the wait reached its end
+	SignalApprove SignalKind = "approve" // what the step asks for may be done, once
+	SignalDeny    SignalKind = "deny"    // it may not, or nobody answered in time
+	SignalWake    SignalKind = "wake"    // the time that a sleeping turn waits for has come
+	SignalMessage SignalKind = "message" // the user says more to the turn that is running
 )
 
 // Signal is a word from outside to a turn.
@@ -184,6 +207,11 @@ type Signal struct {
 	Kind SignalKind `json:"kind"`
 	By   string     `json:"by,omitempty"`
 	Note string     `json:"note,omitempty"`
+
+	Digest   string          `json:"digest,omitempty"`    // of what is approved or denied; of the request that brought a message
+	Input    json.RawMessage `json:"input,omitempty"`     // the message
+	Key      string          `json:"key,omitempty"`       // the idempotency key of the request that brought it
+	KeyUntil Millis          `json:"key_until,omitempty"` // how long that key is remembered
 }
 
 // Setting is one change of the session's key-value state; a null value removes the name.
@@ -196,6 +224,14 @@ type Setting struct {
 type Reply struct {
 	Text  string          `json:"text"`
 	Value json.RawMessage `json:"value,omitempty"` // structured output
+
+	Degraded []Degraded `json:"degraded,omitempty"` // in what it is less than what was asked for
+}
+
+// Degraded says in what a reply is less than it would be on a good day, and why.
+type Degraded struct {
+	What string `json:"what"` // as limits.steps
+	Why  string `json:"why"`
 }
 
 // Failure is why a step or a turn failed; its texts are safe to show.

@@ -139,6 +139,7 @@ func exitCodes() *cobra.Command {
 		fault.ExitUnavailable: "something that is needed does not answer; the same command may succeed later",
 		fault.ExitTimeout:     "it took too long, and may or may not have been done",
 		fault.ExitWaiting:     "the turn waits for a person; nothing has failed",
+		fault.ExitDenied:      "the server does not know the caller, or does not let it do this",
 		fault.ExitCancelled:   "it was interrupted or cancelled",
 	}
 	codes := make([]int, 0, len(rows))
