@@ -46,6 +46,9 @@ func reduceValue(v any) (any, error) {
 		if !ok {
 			continue
 		}
+		if word == "allOf" && len(list) > 1 { // closed objects do not go together
+			return nil, errOpen
+		}
 		reduced := make([]any, len(list))
 		for i := range list {
 			var err error
