@@ -1,6 +1,7 @@
 package bedrock
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -195,7 +196,8 @@ type call struct {
 type callKey struct{}
 
 // capture is the SDK's HTTP client. It takes the response where it comes in and gives the SDK one with nothing in it:
-// the SDK reads refusals without bound and keeps only parts of them.
+// the SDK reads refusals without bound and keeps only parts of them. It also sends a copy of the body: the SDK closes its
+// own as soon as the response begins, and the connection breaks if the end of the body was not seen to be sent by then.
 type capture struct{}
 
 func (capture) Do(req *http.Request) (*http.Response, error) {
@@ -203,7 +205,18 @@ func (capture) Do(req *http.Request) (*http.Response, error) {
 	if !ok || c.res != nil {
 		return nil, errors.New("the SDK sent a request that nobody asked for")
 	}
-	res, err := c.client.Do(req)
+	var body []byte
+	if req.Body != nil {
+		var err error
+		if body, err = io.ReadAll(req.Body); err != nil {
+			return nil, err
+		}
+	}
+	out := req.Clone(req.Context())
+	out.ContentLength = int64(len(body))
+	out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	out.Body, _ = out.GetBody()
+	res, err := c.client.Do(out)
 	if err != nil {
 		return nil, err
 	}
