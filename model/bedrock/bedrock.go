@@ -195,9 +195,13 @@ type call struct {
 
 type callKey struct{}
 
-// capture is the SDK's HTTP client. It takes the response where it comes in and gives the SDK one with nothing in it:
-// the SDK reads refusals without bound and keeps only parts of them. It also sends a copy of the body: the SDK closes its
-// own as soon as the response begins, and the connection breaks if the end of the body was not seen to be sent by then.
+// errTaken ends the SDK's part of a call, once the response is there.
+var errTaken = errors.New("the response was taken")
+
+// capture is the SDK's HTTP client. It takes the response where it comes in and tells the SDK that there is none. The SDK
+// reads refusals without bound and keeps only parts of them, and the streams of one SDK client share a buffer, so that
+// parallel ones would mix. The body is sent from a copy: the SDK closes its own as soon as the response begins, and the
+// connection breaks if the end of the body was not seen to be sent by then.
 type capture struct{}
 
 func (capture) Do(req *http.Request) (*http.Response, error) {
@@ -221,9 +225,7 @@ func (capture) Do(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	c.res = res
-	empty := *res
-	empty.StatusCode, empty.Body = http.StatusOK, io.NopCloser(strings.NewReader(""))
-	return &empty, nil
+	return nil, errTaken
 }
 
 // signer sends a key as it is. The SDK's own refuses to over plain HTTP, which is how a server on this machine is
@@ -243,7 +245,7 @@ func (signer) SignWithBearerToken(_ context.Context, token bearer.Token, message
 // send makes the one request. The response may have any status; its body is the caller's to close.
 func (p *Provider) send(ctx context.Context, in *bedrockruntime.ConverseStreamInput, key string) (*http.Response, error) {
 	c := &call{client: p.client}
-	out, err := p.sdk.ConverseStream(context.WithValue(ctx, callKey{}, c), in, func(o *bedrockruntime.Options) {
+	_, err := p.sdk.ConverseStream(context.WithValue(ctx, callKey{}, c), in, func(o *bedrockruntime.Options) {
 		if key == "" {
 			o.AuthSchemePreference = []string{"sigv4"}
 			return
@@ -251,17 +253,11 @@ func (p *Provider) send(ctx context.Context, in *bedrockruntime.ConverseStreamIn
 		o.AuthSchemePreference = []string{"httpBearerAuth"}
 		o.BearerAuthTokenProvider = bearer.StaticTokenProvider{Token: bearer.Token{Value: key}}
 	})
-	if out != nil && out.GetStream() != nil {
-		_ = out.GetStream().Close() // of the empty response
-	}
 	switch {
-	case err != nil && c.res != nil:
-		_ = c.res.Body.Close()
-		return nil, err
-	case err != nil:
-		return nil, err
-	case c.res == nil:
+	case c.res != nil:
+		return c.res, nil
+	case err == nil:
 		return nil, fmt.Errorf("the SDK returned no response")
 	}
-	return c.res, nil
+	return nil, err
 }

@@ -15,7 +15,6 @@ func TestTheProviderKeepsTheContract(t *testing.T) {
 	for name, cfg := range map[string]Config{
 		"bearer token": {KeyFunc: func() string { return secret + "\n" }},
 		"secret key":   {Credentials: credentials.NewStaticCredentialsProvider("access-key-id", secret, "")},
-		"session":      {Credentials: credentials.NewStaticCredentialsProvider("access-key-id", "other-secret", secret)},
 	} {
 		cfg.Region, cfg.Schemas = "eu-central-1", true
 		t.Run(name, func(t *testing.T) {
