@@ -1,8 +1,6 @@
 package bedrock
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -52,38 +50,24 @@ func (a *assembly) answer() (*model.Answer, error) {
 		}
 		answer.Message.Parts = append(answer.Message.Parts, model.Part{Call: call})
 	}
-	switch {
-	case len(a.calls) > 0 && end.finish == model.FinishStop: // some models say the one where they mean the other
-		answer.Finish = model.FinishCalls
-	case len(a.calls) == 0 && end.finish == model.FinishCalls:
-		return nil, truncated("the answer ended for tool calls, but none came")
-	case len(a.calls) == 0 && strings.TrimSpace(a.text.String()) == "" && end.finish == model.FinishLength:
-		return nil, truncated("the bound on the answer was used up before it said anything")
-	case len(a.calls) == 0 && strings.TrimSpace(a.text.String()) == "":
-		return nil, truncated("the answer is empty")
+	if err := model.Settle(answer); err != nil {
+		return nil, truncated(err.Error())
 	}
 	return answer, nil
 }
 
 // finish checks a call, number i of its answer. Its id is the model's, unless that is missing or used twice.
 func (c *partialCall) finish(i int, ids map[string]bool) (*model.Call, error) {
-	args := bytes.TrimSpace(c.args)
-	if len(args) == 0 || string(args) == "null" { // a call without arguments has no pieces of them
-		args = []byte("{}")
-	}
-	var object map[string]json.RawMessage
-	switch {
-	case c.name == "":
-		return nil, truncated(fmt.Sprintf("tool call %d has no name", i+1))
-	case json.Unmarshal(args, &object) != nil || object == nil:
-		return nil, truncated(fmt.Sprintf("the arguments of tool call %d (%s) are not a JSON object", i+1, c.name))
-	}
 	id := c.id
 	for n := i; id == "" || ids[id]; n++ {
 		id = fmt.Sprintf("call_%d", n)
 	}
 	ids[id] = true
-	return &model.Call{ID: id, Name: c.name, Args: args}, nil
+	call, err := model.CallOf(i, id, c.name, c.args)
+	if err != nil {
+		return nil, truncated(err.Error())
+	}
+	return call, nil
 }
 
 func truncated(msg string) error { return &problem{kind: fault.Truncated, msg: msg} }

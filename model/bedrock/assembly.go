@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream"
 	"github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream/eventstreamapi"
@@ -19,10 +18,6 @@ import (
 const (
 	maxAnswer = 8 << 20 // bytes of text and arguments in one answer
 	maxCalls  = 128     // tool calls in one answer
-
-	// drainTime is how long the end of a response is waited for after its answer is complete: read to the end, the
-	// connection can be used again, but an answer is not to be held back for it.
-	drainTime = 50 * time.Millisecond
 )
 
 var (
@@ -105,7 +100,7 @@ func (a *assembly) read(ctx context.Context, res *http.Response, emit func(model
 			emit(model.Chunk{Text: text})
 		}
 		if a.ended && a.finish != "" {
-			drain(res.Body)
+			model.Drain(res.Body)
 			return nil
 		}
 	}
@@ -176,11 +171,4 @@ func (a *assembly) call(index int) *partialCall {
 	c := &partialCall{index: index}
 	a.calls = append(a.calls, c)
 	return c
-}
-
-// drain reads what is left after the last event, for a short while.
-func drain(body io.ReadCloser) {
-	t := time.AfterFunc(drainTime, func() { _ = body.Close() })
-	defer t.Stop()
-	_, _ = io.Copy(io.Discard, io.LimitReader(body, 4<<10)) // failing means only that the connection is not kept
 }

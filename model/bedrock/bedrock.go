@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"strings"
 
@@ -66,15 +65,12 @@ func New(cfg Config) (*Provider, error) {
 		key = strings.TrimSpace(os.Getenv("AWS_BEARER_TOKEN_BEDROCK"))
 	}
 	var errs []error
-	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-		errs = append(errs, errors.New("the API key contains a space or a character that a header cannot carry"))
+	const example = "https://bedrock-runtime.eu-central-1.amazonaws.com"
+	base := cfg.BaseURL
+	if base == "" {
+		base = example // stands for that of the region, which the SDK knows
 	}
-	if cfg.BaseURL != "" {
-		// The text of the parser's error contains the address, and that may contain a password.
-		if u, err := url.Parse(cfg.BaseURL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			errs = append(errs, errors.New("the base URL must be a full http or https address"))
-		}
-	}
+	errs = append(errs, model.CheckAccess(key, base, example)...)
 	settings, err := load(cfg)
 	switch {
 	case err != nil:
@@ -83,7 +79,7 @@ func New(cfg Config) (*Provider, error) {
 		errs = append(errs, errors.New("no region: set AWS_REGION or the provider's region"))
 	}
 	if len(errs) > 0 {
-		return nil, fault.New(fault.Config, "bedrock.New", "%s", newScrubber(key).clean(errors.Join(errs...).Error()))
+		return nil, fault.New(fault.Config, "bedrock.New", "%s", model.NewScrubber(key).Clean(errors.Join(errs...).Error()))
 	}
 	p := &Provider{client: cfg.HTTPClient, key: cfg.KeyFunc, creds: settings.Credentials, schemas: cfg.Schemas}
 	if p.key == nil {
@@ -118,15 +114,10 @@ func load(cfg Config) (aws.Config, error) {
 	return config.LoadDefaultConfig(context.Background(), opts...)
 }
 
-// newClient keeps as many idle connections as an agent's parallel calls need, and follows no redirects: the credential
-// is in a header.
+// newClient follows no redirects: the credential is in a header that would be sent along.
 func newClient() *http.Client {
-	c := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	if t, ok := http.DefaultTransport.(*http.Transport); ok {
-		t = t.Clone()
-		t.MaxIdleConns, t.MaxIdleConnsPerHost = 256, 256
-		c.Transport = t
-	}
+	c := model.NewHTTPClient()
+	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return c
 }
 
@@ -140,9 +131,9 @@ func (p *Provider) Close() error {
 // complete and paid for.
 func (p *Provider) Generate(ctx context.Context, req *model.Request, emit func(model.Chunk)) (*model.Answer, error) {
 	key := strings.TrimSpace(p.key())
-	scrub := newScrubber(key)
+	scrub := model.NewScrubber(key)
 	if ctx.Err() != nil {
-		return nil, cancelled(ctx)
+		return nil, model.Cancelled(ctx, op)
 	}
 	in, err := p.input(req)
 	if err != nil {
@@ -150,18 +141,18 @@ func (p *Provider) Generate(ctx context.Context, req *model.Request, emit func(m
 		if errors.Is(err, errFile) {
 			kind = fault.Unsupported
 		}
-		return nil, fault.New(kind, op, "%s", scrub.clean(err.Error()))
+		return nil, fault.New(kind, op, "%s", scrub.Clean(err.Error()))
 	}
 	if key == "" {
 		creds, err := p.credentials(ctx)
 		if err != nil {
 			return nil, credentialsFault(ctx, err, scrub)
 		}
-		scrub = newScrubber(creds.AccessKeyID, creds.SecretAccessKey, creds.SessionToken)
+		scrub = model.NewScrubber(creds.AccessKeyID, creds.SecretAccessKey, creds.SessionToken)
 	}
 	res, err := p.send(ctx, in, key)
 	if err != nil {
-		return nil, transportFault(ctx, err, scrub)
+		return nil, model.NoResponse(ctx, op, err, scrub)
 	}
 	defer func() { _ = res.Body.Close() }() // what is left of it does not matter
 	if res.StatusCode != http.StatusOK {

@@ -3,7 +3,6 @@ package bedrock
 import (
 	"errors"
 	"fmt"
-	"mime"
 	"regexp"
 	"strings"
 
@@ -29,21 +28,17 @@ var documents = map[string]types.DocumentFormat{
 	"application/vnd.ms-excel": types.DocumentFormatXls,
 	"application/vnd.openxmlformats-officedocument.wordprocessingml.document": types.DocumentFormatDocx,
 	"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet":       types.DocumentFormatXlsx,
-	"application/json": types.DocumentFormatTxt,
-	"text/csv":         types.DocumentFormatCsv,
-	"text/html":        types.DocumentFormatHtml,
-	"text/markdown":    types.DocumentFormatMd,
+	"text/csv":      types.DocumentFormatCsv,
+	"text/html":     types.DocumentFormatHtml,
+	"text/markdown": types.DocumentFormatMd,
 }
 
 // fileBlock writes file number n of a request and reports whether it is a document.
 func fileBlock(f *model.File, n int) (types.ContentBlock, bool, error) {
-	media, _, err := mime.ParseMediaType(f.MediaType)
-	if err != nil {
-		return nil, false, fmt.Errorf("%w: %q is no media type", errFile, f.MediaType)
-	}
+	media := f.PlainType()
 	image, isImage := images[media]
 	format, isDocument := documents[media]
-	if !isImage && !isDocument && strings.HasPrefix(media, "text/") {
+	if !isImage && !isDocument && f.Media() == model.MediaText {
 		format, isDocument = types.DocumentFormatTxt, true
 	}
 	switch {

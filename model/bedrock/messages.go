@@ -15,7 +15,7 @@ import (
 // conversation writes messages. Neighbours of one side are put together, since the sides have to alternate.
 type conversation struct {
 	all    []types.Message
-	ids    callIDs
+	ids    *model.CallIDs
 	files  int
 	status bool // the model takes the status of a result
 }
@@ -23,7 +23,7 @@ type conversation struct {
 func messages(req *model.Request) ([]types.Message, error) {
 	name := strings.ToLower(req.Model)
 	c := &conversation{
-		ids:    callIDs{used: map[string]bool{}},
+		ids:    model.NewCallIDs(callID.MatchString),
 		status: strings.Contains(name, "anthropic.") || strings.Contains(name, "amazon.nova"),
 	}
 	for i, m := range req.Messages {
@@ -93,14 +93,15 @@ func (c *conversation) assistant(i int, m model.Message) ([]types.ContentBlock, 
 	if text := m.Text(); strings.TrimSpace(text) != "" {
 		blocks = append(blocks, &types.ContentBlockMemberText{Value: text})
 	}
-	c.ids.open = nil
-	for k, call := range m.Calls() {
+	calls := m.Calls()
+	ids := c.ids.Calls(i, calls)
+	for k, call := range calls {
 		args, err := toDocument(call.Args)
 		if err != nil {
 			return nil, fmt.Errorf("the arguments of call %d (%s) are not a JSON object", k+1, call.Name)
 		}
 		blocks = append(blocks, &types.ContentBlockMemberToolUse{Value: types.ToolUseBlock{
-			ToolUseId: aws.String(c.ids.call(call, i, k)), Name: aws.String(call.Name), Input: args,
+			ToolUseId: aws.String(ids[k]), Name: aws.String(call.Name), Input: args,
 		}})
 	}
 	return blocks, nil
@@ -114,7 +115,7 @@ func (c *conversation) results(m model.Message) []types.ContentBlock {
 			continue
 		}
 		text := r.Content
-		block := types.ToolResultBlock{ToolUseId: aws.String(c.ids.result(r))}
+		block := types.ToolResultBlock{ToolUseId: aws.String(c.ids.Result(r))}
 		if r.IsError && c.status {
 			block.Status = types.ToolResultStatusError
 		} else if r.IsError && !strings.HasPrefix(strings.ToLower(text), "error") {
@@ -129,41 +130,5 @@ func (c *conversation) results(m model.Message) []types.ContentBlock {
 	return blocks
 }
 
-// callIDs names the calls of a conversation. The ids in it come from whatever provider answered then, which may have
-// left them empty, repeated them, or made them of what this one refuses.
-type callIDs struct {
-	used map[string]bool
-	open []openCall // calls of the latest assistant message without a result so far
-}
-
-type openCall struct{ from, to, name string }
-
+// callID is the form of an id that Bedrock takes.
 var callID = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
-
-// call is the id under which call k of message i is sent.
-func (ids *callIDs) call(c model.Call, i, k int) string {
-	to := c.ID
-	for n := 0; !callID.MatchString(to) || ids.used[to]; n++ {
-		to = fmt.Sprintf("call_%d_%d_%d", i, k, n)
-	}
-	ids.used[to] = true
-	ids.open = append(ids.open, openCall{from: c.ID, to: to, name: c.Name})
-	return to
-}
-
-// result is the id of the call that r answers: the first open one of the same id, or else of the same tool.
-func (ids *callIDs) result(r *model.Result) string {
-	for _, same := range []func(openCall) bool{
-		func(c openCall) bool { return c.from == r.CallID && c.name == r.Name },
-		func(c openCall) bool { return c.from == r.CallID },
-		func(c openCall) bool { return c.name == r.Name },
-	} {
-		for i, c := range ids.open {
-			if same(c) {
-				ids.open = append(ids.open[:i:i], ids.open[i+1:]...)
-				return c.to
-			}
-		}
-	}
-	return r.CallID
-}

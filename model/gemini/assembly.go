@@ -90,12 +90,12 @@ func (a *assembly) read(ctx context.Context, res *http.Response, emit func(model
 	if media, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type")); media == "application/json" {
 		return a.readWhole(res.Body, emit)
 	}
-	stream := newEvents(res.Body)
+	stream := model.NewEvents(res.Body)
 	for {
-		data, err := stream.next()
+		data, err := stream.Next()
 		switch {
 		case err == nil:
-		case a.finish != "" && !errors.Is(err, errTooLong): // the terminal event was seen; what follows is optional
+		case a.finish != "" && !errors.Is(err, model.ErrEventTooLong): // the terminal event was seen; what follows is optional
 			return nil
 		case errors.Is(err, io.EOF):
 			return errUnfinished

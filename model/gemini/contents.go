@@ -5,8 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"mime"
-	"strings"
+	"slices"
 
 	"google.golang.org/genai"
 
@@ -22,7 +21,7 @@ var errFile = errors.New("the file cannot be sent to this provider")
 // contents writes the conversation.
 func contents(req *model.Request) ([]*genai.Content, error) {
 	var all []*genai.Content
-	ids := callIDs{used: map[string]bool{}, signed: generationOf(req.Model) >= 3}
+	open := calls{ids: model.NewCallIDs(func(string) bool { return true }), signed: generationOf(req.Model) >= 3}
 	for i, m := range req.Messages {
 		var c *genai.Content
 		var err error
@@ -30,12 +29,12 @@ func contents(req *model.Request) ([]*genai.Content, error) {
 		case model.User:
 			c, err = userContent(i, m)
 		case model.Assistant:
-			c, err = ids.assistantContent(i, m)
+			c, err = open.assistantContent(i, m)
 		case model.ToolRole:
 			if i > 0 && req.Messages[i-1].Role == model.ToolRole {
 				continue // was taken together with the one before
 			}
-			c = ids.resultContent(req.Messages[i:])
+			c = open.resultContent(req.Messages[i:])
 		default:
 			err = fmt.Errorf("message %d has the unknown role %q", i, m.Role)
 		}
@@ -76,12 +75,10 @@ var inlineTypes = map[string]bool{
 }
 
 func filePart(f *model.File) (*genai.Part, error) {
-	media, _, err := mime.ParseMediaType(f.MediaType)
+	media := f.PlainType()
 	switch {
-	case err != nil:
-		return nil, fmt.Errorf("%w: %q is no media type", errFile, f.MediaType)
 	case inlineTypes[media]:
-	case strings.HasPrefix(media, "text/"), media == "application/json":
+	case f.Media() == model.MediaText:
 		media = "text/plain" // the model reads all of them as text
 	default:
 		return nil, fmt.Errorf("%w: a file of type %s is neither an image that it reads, nor a PDF, nor text", errFile, media)
@@ -92,26 +89,27 @@ func filePart(f *model.File) (*genai.Part, error) {
 	return &genai.Part{InlineData: &genai.Blob{MIMEType: media, Data: f.Data}}, nil
 }
 
-// callIDs names the calls of a conversation. The ids in it come from whatever provider answered then, which may have
-// left them empty or repeated them.
-type callIDs struct {
-	used   map[string]bool
-	open   []openCall // calls of the latest assistant message without a result so far
+// calls follows the calls of a conversation.
+type calls struct {
+	ids    *model.CallIDs
+	latest []openCall // the calls of the latest assistant message
 	signed bool       // the model wants a signature with the calls
 }
 
 type openCall struct {
-	from, to, name string
-	result         *genai.Part
+	id, name string
+	result   *genai.Part
 }
 
-func (ids *callIDs) assistantContent(i int, m model.Message) (*genai.Content, error) {
+func (o *calls) assistantContent(i int, m model.Message) (*genai.Content, error) {
 	c := &genai.Content{Role: genai.RoleModel}
 	if text := m.Text(); text != "" {
 		c.Parts = append(c.Parts, &genai.Part{Text: text})
 	}
-	ids.open = nil
-	for k, call := range m.Calls() {
+	all := m.Calls()
+	ids := o.ids.Calls(i, all)
+	o.latest = nil
+	for k, call := range all {
 		args := bytes.TrimSpace(call.Args)
 		if len(args) == 0 || string(args) == "null" {
 			args = []byte("{}")
@@ -124,29 +122,19 @@ func (ids *callIDs) assistantContent(i int, m model.Message) (*genai.Content, er
 		for name, value := range fields {
 			values[name] = value
 		}
-		part := &genai.Part{FunctionCall: &genai.FunctionCall{ID: ids.call(call, i, k), Name: call.Name, Args: values}}
-		if k == 0 && ids.signed { // of parallel calls only the first one has a signature
+		part := &genai.Part{FunctionCall: &genai.FunctionCall{ID: ids[k], Name: call.Name, Args: values}}
+		if k == 0 && o.signed { // of parallel calls only the first one has a signature
 			part.ThoughtSignature = []byte(foreignCall)
 		}
+		o.latest = append(o.latest, openCall{id: ids[k], name: call.Name})
 		c.Parts = append(c.Parts, part)
 	}
 	return c, nil
 }
 
-// call is the id under which call k of message i is sent.
-func (ids *callIDs) call(c model.Call, i, k int) string {
-	to := c.ID
-	for n := 0; to == "" || ids.used[to]; n++ {
-		to = fmt.Sprintf("call_%d_%d_%d", i, k, n)
-	}
-	ids.used[to] = true
-	ids.open = append(ids.open, openCall{from: c.ID, to: to, name: c.Name})
-	return to
-}
-
 // resultContent puts the results at the beginning of messages into one turn, in the order of the calls: that is how a
 // server that knows no ids pairs them.
-func (ids *callIDs) resultContent(messages []model.Message) *genai.Content {
+func (o *calls) resultContent(messages []model.Message) *genai.Content {
 	c := &genai.Content{Role: genai.RoleUser}
 	var strays []*genai.Part
 	for _, m := range messages {
@@ -161,39 +149,24 @@ func (ids *callIDs) resultContent(messages []model.Message) *genai.Content {
 			if part.Result.IsError {
 				key = "error"
 			}
-			said := &genai.FunctionResponse{
-				ID: part.Result.CallID, Name: part.Result.Name, Response: map[string]any{key: part.Result.Content},
+			said := &genai.Part{FunctionResponse: &genai.FunctionResponse{
+				ID: o.ids.Result(part.Result), Name: part.Result.Name, Response: map[string]any{key: part.Result.Content},
+			}}
+			at := slices.IndexFunc(o.latest, func(c openCall) bool { return c.id == said.FunctionResponse.ID && c.result == nil })
+			if at < 0 {
+				strays = append(strays, said)
+				continue
 			}
-			if open := ids.answered(part.Result); open != nil {
-				said.ID, said.Name = open.to, open.name
-				open.result = &genai.Part{FunctionResponse: said}
-			} else {
-				strays = append(strays, &genai.Part{FunctionResponse: said})
-			}
+			said.FunctionResponse.Name = o.latest[at].name
+			o.latest[at].result = said
 		}
 	}
-	for _, open := range ids.open {
+	for _, open := range o.latest {
 		if open.result != nil {
 			c.Parts = append(c.Parts, open.result)
 		}
 	}
-	ids.open = nil
+	o.latest = nil
 	c.Parts = append(c.Parts, strays...)
 	return c
-}
-
-// answered is the call that r answers: the first open one of the same id, or else of the same tool.
-func (ids *callIDs) answered(r *model.Result) *openCall {
-	for _, same := range []func(openCall) bool{
-		func(c openCall) bool { return c.from == r.CallID && c.name == r.Name },
-		func(c openCall) bool { return c.from == r.CallID },
-		func(c openCall) bool { return c.name == r.Name },
-	} {
-		for i := range ids.open {
-			if c := &ids.open[i]; c.result == nil && same(*c) {
-				return c
-			}
-		}
-	}
-	return nil
 }

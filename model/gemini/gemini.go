@@ -64,16 +64,15 @@ func New(cfg Config) (*Provider, error) {
 	if key == "" && cfg.KeyFunc == nil {
 		errs = append(errs, errors.New("no API key: set GEMINI_API_KEY or the provider's api_key"))
 	}
-	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-		errs = append(errs, errors.New("the API key contains a space or a character that a header cannot carry"))
+	base := cfg.BaseURL
+	if base == "" {
+		base = defaultBaseURL
 	}
-	base, version, err := address(cfg.BaseURL)
-	if err != nil {
-		errs = append(errs, err)
-	}
+	errs = append(errs, model.CheckAccess(key, base, defaultBaseURL)...)
 	if len(errs) > 0 {
 		return nil, fault.New(fault.Config, "gemini.New", "%w", errors.Join(errs...))
 	}
+	base, version := address(base)
 	p := &Provider{client: cfg.HTTPClient, key: cfg.KeyFunc, headers: cfg.Headers}
 	if p.key == nil {
 		p.key = func() string { return key }
@@ -88,39 +87,30 @@ func New(cfg Config) (*Provider, error) {
 		HTTPOptions: genai.HTTPOptions{BaseURL: base, APIVersion: version},
 	})
 	if err != nil {
-		return nil, fault.New(fault.Config, "gemini.New", "%s", newScrubber(key).clean(err.Error()))
+		return nil, fault.New(fault.Config, "gemini.New", "%s", model.NewScrubber(key).Clean(err.Error()))
 	}
 	p.models = sdk.Models
 	return p, nil
 }
 
-// address splits a base URL into the address and the version of the API.
-func address(base string) (string, string, error) {
-	if base == "" {
-		base = defaultBaseURL
-	}
+// address splits a base URL, which was checked, into the address and the version of the API.
+func address(base string) (string, string) {
 	u, err := url.Parse(base)
-	// The text of the parser's error contains the address, and that may contain a password.
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return "", "", errors.New("the base URL must be a full http or https address, such as " + defaultBaseURL)
+	if err != nil {
+		return base, defaultVersion
 	}
 	version := defaultVersion
 	u.Path = strings.TrimRight(u.Path, "/")
 	if last := path.Base(u.Path); slices.Contains([]string{"v1", "v1beta", "v1alpha"}, last) {
 		version, u.Path = last, strings.TrimSuffix(u.Path, "/"+last)
 	}
-	return u.String(), version, nil
+	return u.String(), version
 }
 
-// newClient differs from http.DefaultClient in keeping as many idle connections as an agent's parallel calls need, and
-// in not following redirects: the key is in a header that would be sent along.
+// newClient follows no redirects: the key is in a header that would be sent along.
 func newClient() *http.Client {
-	c := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	if t, ok := http.DefaultTransport.(*http.Transport); ok {
-		t = t.Clone()
-		t.MaxIdleConns, t.MaxIdleConnsPerHost = 256, 256
-		c.Transport = t
-	}
+	c := model.NewHTTPClient()
+	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return c
 }
 
@@ -138,9 +128,9 @@ func (p *Provider) Generate(ctx context.Context, req *model.Request, emit func(m
 	for _, value := range p.headers {
 		secrets = append(secrets, value)
 	}
-	scrub := newScrubber(secrets...)
+	scrub := model.NewScrubber(secrets...)
 	if ctx.Err() != nil {
-		return nil, cancelled(ctx)
+		return nil, model.Cancelled(ctx, op)
 	}
 	body, err := requestBody(req)
 	if err != nil {
@@ -148,11 +138,11 @@ func (p *Provider) Generate(ctx context.Context, req *model.Request, emit func(m
 		if errors.Is(err, errFile) {
 			kind = fault.Unsupported
 		}
-		return nil, fault.New(kind, op, "%s", scrub.clean(err.Error()))
+		return nil, fault.New(kind, op, "%s", scrub.Clean(err.Error()))
 	}
 	res, err := p.send(ctx, req.Model, body, key)
 	if err != nil {
-		return nil, transportFault(ctx, err, scrub)
+		return nil, model.NoResponse(ctx, op, err, scrub)
 	}
 	defer func() { _ = res.Body.Close() }() // what is left of it does not matter
 	if res.StatusCode != http.StatusOK {
