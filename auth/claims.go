@@ -26,13 +26,15 @@ func text(raw json.RawMessage) (s string, ok bool) {
 	return s, len(raw) > 0 && raw[0] == '"' && json.Unmarshal(raw, &s) == nil
 }
 
-// texts is a JSON string or a list of strings.
-func texts(raw json.RawMessage) ([]string, bool) {
+// texts is a JSON string or a list of strings; nil when it is something else, even in part.
+func texts(raw json.RawMessage) (list []string) {
 	if s, ok := text(raw); ok {
-		return []string{s}, true
+		return []string{s}
 	}
-	var list []string
-	return list, len(raw) > 0 && raw[0] == '[' && json.Unmarshal(raw, &list) == nil
+	if len(raw) == 0 || raw[0] != '[' || json.Unmarshal(raw, &list) != nil {
+		return nil
+	}
+	return list
 }
 
 // date is a NumericDate: seconds since 1970, maybe with a fraction.
@@ -63,7 +65,7 @@ func (j *JWT) check(c claims) error {
 	if iss, _ := text(c["iss"]); iss != j.cfg.Issuer {
 		return unauthenticated("the token is of another issuer").WithTry("get one from %s", j.cfg.Issuer)
 	}
-	if aud, ok := texts(c["aud"]); !ok || !slices.Contains(aud, j.cfg.Audience) {
+	if !slices.Contains(texts(c["aud"]), j.cfg.Audience) {
 		return unauthenticated("the token is for another audience").WithTry("get one for the audience %s", j.cfg.Audience)
 	}
 	now := j.keys.now()
@@ -103,7 +105,7 @@ func (j *JWT) identity(c claims) (Identity, error) {
 		}
 	}
 	if name := j.cfg.RolesClaim; name != "" {
-		names, _ := texts(c.at(name))
+		names := texts(c.at(name))
 		if len(names) == 1 {
 			names = strings.Fields(names[0])
 		}
