@@ -26,7 +26,7 @@ func Roles() []Role { return []Role{User, Approver, Operator} }
 type Identity struct {
 	Tenant  string   // whose sessions it sees; empty where there is only one tenant
 	Subject string   // its name for the journal: a key's id, or a token's subject
-	Roles   []string // the known roles it has, in no order
+	Roles   []string // what it has, in no order; others than the three count only for tools whose approval names them
 }
 
 // Has reports whether the identity has one of the roles, or is an operator, who has them all.
@@ -47,7 +47,8 @@ const (
 	maxToken   = 16 << 10 // bytes of a token
 	maxKey     = 256      // characters of an API key
 	maxSubject = 256      // bytes of a subject
-	maxTenant  = 128      // characters of a tenant, as of every id
+	maxTenant  = 128      // characters of a tenant or a role, as of every id
+	maxRoles   = 100      // of an identity
 )
 
 // unauthenticated is a refused credential. The text must not contain what was sent.
@@ -99,11 +100,11 @@ func subjectText(s string) bool {
 	return s != "" && len(s) <= maxSubject && !strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c == 0x7f || c == '\uFFFD' })
 }
 
-// known are the roles among names that this package knows, each once. Providers put many others into tokens.
-func known(names []string) (roles []string) {
-	for _, r := range Roles() {
-		if slices.Contains(names, string(r)) {
-			roles = append(roles, string(r))
+// named are the names that can be roles, each once. Providers put many into tokens that mean nothing here.
+func named(names []string) (roles []string) {
+	for _, name := range names {
+		if idText(name) && !slices.Contains(roles, name) && len(roles) < maxRoles {
+			roles = append(roles, name)
 		}
 	}
 	return roles

@@ -109,7 +109,7 @@ func (j *JWT) identity(c claims) (Identity, error) {
 		if len(names) == 1 {
 			names = strings.Fields(names[0])
 		}
-		id.Roles = known(names)
+		id.Roles = named(names)
 	}
 	return id, nil
 }

@@ -56,7 +56,7 @@ func FuzzCredentials(f *testing.F) {
 }
 
 // FuzzTokens: whatever a token's header and content are, signed by the provider or not, nothing breaks, and whoever is
-// let in has a name, a tenant and known roles.
+// let in has a name, a tenant and roles.
 func FuzzTokens(f *testing.F) {
 	f.Add(`{"alg":"ES256","kid":"one"}`, `{"iss":"https://id.example","aud":["agents"],"sub":"u","exp":9e9,"tenant":"acme","r":{"s":["user"]}}`, true)
 	f.Add(`{"alg":"ES256","kid":"one"}`, `{"iss":"https://id.example","aud":"agents","sub":"u","exp":9e9,"tenant":"acme","r":"operator"}`, false)
@@ -76,7 +76,7 @@ func FuzzTokens(f *testing.F) {
 		id, err := j.Authenticate(t.Context(), request("Authorization", "Bearer "+token))
 		switch kind := fault.KindOf(err); {
 		case err == nil && signed:
-			if !subjectText(id.Subject) || !idText(id.Tenant) || len(known(id.Roles)) != len(id.Roles) {
+			if !subjectText(id.Subject) || !idText(id.Tenant) || len(named(id.Roles)) != len(id.Roles) {
 				t.Fatalf("%+v", id)
 			}
 		case kind != fault.Unauthenticated && kind != fault.Forbidden:

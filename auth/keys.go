@@ -80,7 +80,7 @@ func (k *Keys) Replace(keys []Key) error {
 		if key.Tenant != "" && !idText(key.Tenant) {
 			bad(i, "the tenant must have 1 to %d characters out of letters, digits and -._:@+=", maxTenant)
 		}
-		roles := known(key.Roles)
+		roles := named(key.Roles)
 		for _, r := range key.Roles {
 			if !slices.Contains(Roles(), Role(r)) {
 				bad(i, "there is no role %.40q, only user, approver and operator", r)
