@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -126,6 +127,46 @@ func TestEveryRouteIsForWhoTheTableSays(t *testing.T) {
 	}
 	if a := rightsTo("GET /api/v1/new"); a.open || !slices.Equal(a.roles, operators.roles) {
 		t.Errorf("a route without a row is for %v", a)
+	}
+}
+
+func TestTheTableOfRightsIsDocumented(t *testing.T) {
+	page, err := os.ReadFile("../docs/http.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := map[string]string{}
+	for line := range strings.Lines(string(page)) {
+		cells := strings.Split(line, "|")
+		if len(cells) != 4 {
+			continue
+		}
+		who := strings.TrimSpace(cells[1])
+		if !slices.Contains([]string{"everyone", "user, approver", "user", "approver", "operator"}, who) {
+			continue
+		}
+		for i, route := range strings.Split(cells[2], "`") {
+			if i%2 == 1 {
+				told[route] = who
+			}
+		}
+	}
+	for route, need := range rights {
+		var roles []string
+		for _, r := range need.roles {
+			roles = append(roles, string(r))
+		}
+		want := strings.Join(roles, ", ")
+		if need.open {
+			want = "everyone"
+		}
+		if told[route] != want {
+			t.Errorf("docs/http.md gives %s to %q, it is for %q", route, told[route], want)
+		}
+		delete(told, route)
+	}
+	for route := range told {
+		t.Errorf("docs/http.md has the route %s, and the table of rights does not", route)
 	}
 }
 
