@@ -169,6 +169,9 @@ func (c *Config) complete(d session.Durability) error {
 	if c.Observer == nil {
 		c.Observer = silent{}
 	}
+	if c.boot == nil && c.Failpoints != nil {
+		c.boot = c.Failpoints.Clock
+	}
 	if c.boot == nil {
 		c.boot = clock.Boot
 	}
