@@ -169,11 +169,8 @@ func (c *Config) complete(d session.Durability) error {
 	if c.Observer == nil {
 		c.Observer = silent{}
 	}
-	if c.boot == nil && c.Failpoints != nil {
-		c.boot = c.Failpoints.Clock
-	}
 	if c.boot == nil {
-		c.boot = clock.Boot
+		c.boot = c.Failpoints.ClockOr(clock.Boot)
 	}
 	try := ""
 	if !c.AcceptLoss && (d.ProcessCrash != session.LosesNothing || d.MachineCrash != session.LosesNothing) {

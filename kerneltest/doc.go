@@ -37,6 +37,7 @@
 //
 // With a *testing.T every run is in a bubble of testing/synctest: time-outs, leases and pauses cost no time. Inside a
 // bubble nothing may wait for the network, because time stands still while someone does: give your agent the model in
-// package scripted and tools that act in memory. With [Agent].Real everything takes its time, about a second for each
-// crash.
+// package scripted and tools that act in memory. With [Agent].Real everything takes its time, about a third of a second for
+// each crash. A run that does not end within two hours of its time, or a real minute, is an error. An agent that sleeps
+// should sleep for minutes in its test: an hour in a bubble costs a second or two.
 package kerneltest

@@ -71,7 +71,7 @@ func DidNotHappen() Word { return Word{verb: resolve, outcome: session.DidNotHap
 func RunAgain() Word { return Word{verb: resolve, outcome: session.RunAgain} }
 
 const (
-	virtualLimit = 24 * time.Hour // for one run, in the time of a bubble
+	virtualLimit = 2 * time.Hour // for one run, in the time of a bubble
 	realLimit    = time.Minute
 )
 

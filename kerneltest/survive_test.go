@@ -92,6 +92,21 @@ func script(t testing.TB, tools ...string) map[string]model.Provider {
 	return map[string]model.Provider{"test": p}
 }
 
+// boss is a model that has the worker do everything.
+type boss struct{}
+
+func (*boss) Generate(_ context.Context, req *model.Request, _ func(model.Chunk)) (*model.Answer, error) {
+	a := &model.Answer{Finish: model.FinishStop, Message: model.Message{Role: model.Assistant}}
+	switch last := req.Messages[len(req.Messages)-1]; last.Role {
+	case model.ToolRole:
+		a.Message.Parts = []model.Part{{Text: "it says: " + last.Parts[0].Result.Content}}
+	default:
+		a.Finish = model.FinishCalls
+		a.Message.Parts = []model.Part{{Call: &model.Call{ID: "c", Name: "ask_worker", Args: []byte(`{"prompt":"` + last.Text() + `"}`)}}}
+	}
+	return a, nil
+}
+
 // native is an agent of the native loop with one tool of each class.
 func native(t testing.TB, l *ledger, tools ...*agentkernel.Tool) Agent {
 	var names []string
@@ -163,6 +178,34 @@ func TestSoundAgentsSurvive(t *testing.T) {
 		Survive(t, a)
 	})
 	t.Run("the example", func(t *testing.T) { Survive(t, shop()) })
+	t.Run("sub-agent and hooks", func(t *testing.T) {
+		a := native(t, l, idem)
+		a.New = func() agentkernel.Config {
+			hook := agentkernel.Hook{Name: "polite", After: func(_ context.Context, _ *agentkernel.Turn, reply agentkernel.Reply) (agentkernel.Reply, error) {
+				reply.Text += ", please"
+				return reply, nil
+			}}
+			models := script(t, "idem")
+			models["boss"] = &boss{}
+			return agentkernel.Config{Models: models, Agents: []*agentkernel.Agent{
+				{Name: "boss", Model: "boss/m", Subagents: []string{"worker"}, Hooks: []agentkernel.Hook{hook}},
+				{Name: "worker", Model: "test/m", Tools: []*agentkernel.Tool{idem}},
+			}}
+		}
+		Survive(t, a)
+	})
+	t.Run("a pause and a question", func(t *testing.T) {
+		Survive(t, runner(l, func(ctx context.Context, turn *agentkernel.Turn) (agentkernel.Reply, error) {
+			if err := turn.Sleep(ctx, time.Minute); err != nil {
+				return agentkernel.Reply{}, err
+			}
+			if _, err := turn.Await(ctx, "go on?", map[string]any{"n": 1}, agentkernel.Approval{}); err != nil {
+				return agentkernel.Reply{}, err
+			}
+			text, err := turn.Tool(ctx, "careful", entry{What: "late"})
+			return agentkernel.Reply{Text: text}, err
+		}, careful))
+	})
 	t.Run("a runner with steps", func(t *testing.T) {
 		Survive(t, runner(l, func(ctx context.Context, turn *agentkernel.Turn) (agentkernel.Reply, error) {
 			chance, err := turn.Step(ctx, "roll", func(context.Context) (any, error) { return "six", nil })

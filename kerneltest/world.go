@@ -181,7 +181,7 @@ func (w *world) answer(ctx context.Context, r *replica, tenant string, i *agentk
 		return fmt.Errorf("it is %s and waits for nothing", i.State)
 	case wait.Reason == session.WaitTimer || wait.Reason == session.WaitProvider:
 		select {
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(max(time.Until(time.UnixMilli(int64(wait.Until))), 0) + 100*time.Millisecond):
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()

@@ -48,3 +48,11 @@ func (s *Set) Hit(n Name) error {
 	}
 	return s.On(n)
 }
+
+// ClockOr is the set's clock, or the one that is used where there is none.
+func (s *Set) ClockOr(other func() time.Duration) func() time.Duration {
+	if s == nil || s.Clock == nil {
+		return other
+	}
+	return s.Clock
+}
