@@ -304,6 +304,7 @@ func (k *Kernel) finishErase(ctx context.Context, j *journal) error {
 		return fault.New(fault.Unavailable, "", "the session is marked as erased and will be deleted soon: %w", err).WithAfter(time.Second)
 	}
 	_ = k.fp.Hit(failpoint.EraseAfter)
+	k.blobs.forget(j.key)
 	if err := j.refresh(); err != nil {
 		return fmt.Errorf("after the erase: %w", err)
 	}

@@ -114,7 +114,8 @@ func endsQueued(b Batch, e Event) bool {
 
 func (x *Excerpter) accept(rec Record, b Batch, a Request) {
 	x.first = b.At
-	x.t = &Turn{ID: MakeTurnID(x.s.Key.ID, rec, x.ref.Index), Ref: x.ref, Root: x.ref, Request: a, State: Accepted, AcceptedAt: b.At}
+	id := MakeTurnID(x.s.Key.ID, rec, x.ref.Index)
+	x.t = &Turn{ID: id, Ref: x.ref, Root: id, Request: a, State: Accepted, AcceptedAt: b.At}
 	if x.from != nil {
 		x.t.inherit(x.from)
 	}

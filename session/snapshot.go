@@ -36,12 +36,13 @@ type state struct {
 	Keys  map[string]KeyUse
 	Fifo  []string
 	Trail trail
+	Began bool // a turn was accepted since the beginning or the last clearing
 }
 
 // Freeze writes s down. It only reads s, and what it returns shares nothing with it.
 func Freeze(s *Session) ([]byte, error) {
 	const op = "session.Freeze"
-	st := state{Session: *s, Keys: s.keys, Fifo: s.fifo, Trail: s.trail}
+	st := state{Session: *s, Keys: s.keys, Fifo: s.fifo, Trail: s.trail, Began: s.byRef != nil}
 	if s.Open != nil {
 		st.Open = make([]Ref, len(s.Open))
 		for i, t := range s.Open {
@@ -90,10 +91,13 @@ func Thaw(key Key, snap Snapshot) (*Session, error) {
 		return nil, fault.New(fault.Corrupt, op, "the snapshot %d.%d of session %s says that it is %d.%d of %s", snap.Life, snap.Seq, key.ID, s.At.Life, s.At.Len, s.Key.ID)
 	}
 	s.keys, s.fifo, s.trail = st.Keys, st.Fifo, st.Trail
-	if s.Turns != nil {
+	if st.Began {
 		s.byRef = make(map[Ref]*Turn, len(s.Turns))
 	}
 	for _, t := range s.Turns {
+		if s.byRef == nil {
+			return nil, fault.New(fault.Corrupt, op, "the snapshot %d.%d of session %s has turns and says that none was accepted", snap.Life, snap.Seq, key.ID)
+		}
 		s.byRef[t.Ref] = t
 	}
 	if st.Open != nil {
@@ -114,7 +118,7 @@ func (s *Session) Copy() *Session {
 	c.Turns, c.Open = slices.Clone(s.Turns), slices.Clone(s.Open)
 	c.State, c.keys = maps.Clone(s.State), maps.Clone(s.keys)
 	c.fifo, c.trail = slices.Clone(s.fifo), s.trail.clone()
-	if s.Turns != nil {
+	if s.Turns != nil || s.byRef != nil {
 		c.byRef = make(map[Ref]*Turn, len(s.Turns))
 	}
 	for i, t := range c.Turns {

@@ -155,9 +155,11 @@ func TestASnapshotCarriesEveryFieldOfTheFold(t *testing.T) {
 		if what == "everything" {
 			(&filler{}).fill(reflect.ValueOf(s).Elem())
 		} else {
-			s.Turns = []*session.Turn{{ID: session.TurnID{Session: "s", Life: 1, Ref: session.Ref{Seq: 1}, Tag: "0123abcd"}, Ref: session.Ref{Seq: 1}, Root: session.Ref{Seq: 1}}}
+			id := session.TurnID{Session: "s", Life: 1, Ref: session.Ref{Seq: 1}, Tag: "0123abcd"}
+			s.Turns = []*session.Turn{{ID: id, Ref: id.Ref, Root: id}}
 		}
 		s.Open = s.Turns[len(s.Turns)-1:]
+		s = s.Copy() // which makes what no test can set
 		back, err := session.Thaw(s.Key, freeze(t, s))
 		if err != nil {
 			t.Fatalf("%s: %v", what, err)
