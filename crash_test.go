@@ -188,6 +188,7 @@ func crashed(t *testing.T, open stores, prompts []string, name failpoint.Name, n
 		time.Sleep(3 * time.Second)
 	}
 	cancel()
+	first.thaw() // its client may be inside it; a dead one has no effect on the world any more
 	<-clientDone
 	w.judge(want)
 }

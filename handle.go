@@ -3,6 +3,7 @@ package agentkernel
 import (
 	"context"
 	"encoding/json"
+	"errors"
 
 	"github.com/agentkernel/agentkernel/fault"
 	"github.com/agentkernel/agentkernel/model"
@@ -146,7 +147,19 @@ func (h *Handle) Info(ctx context.Context) (*TurnInfo, error) {
 		}
 		return err
 	})
+	if errors.Is(err, errPast) {
+		return j.pastInfo(ctx, h.id)
+	}
 	return i, err
+}
+
+// pastInfo is a turn as its records tell of it.
+func (j *journal) pastInfo(ctx context.Context, id session.TurnID) (*TurnInfo, error) {
+	t, err := j.past(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return info(&session.Session{Key: j.key}, t), nil
 }
 
 // Settle waits until the turn is settled: see [TurnInfo.Settled].
@@ -167,6 +180,9 @@ func (h *Handle) Settle(ctx context.Context) (*TurnInfo, error) {
 		i = info(s, t)
 		return true, nil
 	})
+	if errors.Is(err, errPast) {
+		return j.pastInfo(ctx, h.id)
+	}
 	return i, err
 }
 

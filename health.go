@@ -18,6 +18,9 @@ type Health struct {
 	Store    session.Durability `json:"-"`
 	StoreErr string             `json:"-"`
 	Leased   bool               `json:"-"`
+
+	Rollbacks  int64 `json:"-"` // sessions of which the store lost records that this replica had seen
+	Reappended int64 `json:"-"` // records that it wrote again after that
 }
 
 // Health tells how this replica is. It asks nobody: the store's state is what the last operations said, and there are
@@ -28,6 +31,7 @@ func (k *Kernel) Health() Health {
 	h := Health{
 		Status: "healthy", Timestamp: time.Now().UTC(), Runtime: "operational", MemoryBackend: "connected",
 		Replica: k.id, Running: int(k.running.Load()), Store: k.store.Durability(), Leased: leased,
+		Rollbacks: k.rollbacks.Load(), Reappended: k.reappended.Load(),
 	}
 	if trouble := k.storeErr.Load(); trouble != nil {
 		h.Status, h.MemoryBackend, h.StoreErr = "degraded", "disconnected", trouble.err.Error()
@@ -35,6 +39,9 @@ func (k *Kernel) Health() Health {
 	switch k.phase.Load() {
 	case operational:
 	case closed:
+		if why := k.retired.Load(); why != nil {
+			h.StoreErr = (*why).Error()
+		}
 		h.Status, h.Runtime = "unhealthy", "failed"
 	default:
 		h.Status, h.Runtime = "unhealthy", "draining"

@@ -30,8 +30,16 @@ type journal struct {
 	live     live          // text being streamed
 	told     told          // the conversation, decoded
 	recent   []passed      // the newest records, for readers of streams
-	pins     int           // users that keep it in the cache
-	elem     *list.Element
+
+	held     []session.Record // the newest ones in their bytes, should the store lose them
+	heldSize int              // bytes
+	mending  chan struct{}    // closed when it is known what to do about lost records
+	lost     *loss            // set when nothing could be done
+	snapped  uint64           // up to where the newest snapshot goes, as far as known
+	snapping bool             // one is being made
+
+	pins int // users that keep it in the cache
+	elem *list.Element
 }
 
 // class says which proposals may share a record.
@@ -213,7 +221,7 @@ func (j *journal) write(batch []*proposal) {
 	if d.now < j.s.Updated {
 		d.now = j.s.Updated // the wall clock went back; the journal's does not
 	}
-	rec, content, err := session.NewRecord(at, j.k.id, d.epoch, d.now, d.events)
+	rec, content, err := session.NewRecordIn(j.k.writes(), at, j.k.id, d.epoch, d.now, d.events)
 	var next session.Attention
 	if err == nil {
 		next, err = j.s.Preview(rec, content, millis(j.k.cfg.SessionTTL))
@@ -291,8 +299,9 @@ func (j *journal) decide(at session.Position, rec session.Record, b session.Batc
 		case j.k.ctx.Err() != nil:
 			return fault.New(fault.OutcomeUnknown, "", "stopped while the store did not answer: %w", err)
 		case errors.Is(rerr, session.ErrTrimmed):
-			j.s = nil // the position is long decided; only a fresh fold can tell
-			return errors.Join(session.ErrConflict, rerr)
+			if ferr := j.fate(at, rec); fault.KindOf(ferr) != fault.Unavailable {
+				return ferr
+			}
 		case rerr != nil:
 		case head.Life == at.Life && head.Len == at.Len && head.LastID == at.LastID && !known:
 			j.mu.Unlock()
@@ -326,9 +335,5 @@ func (j *journal) decided(at session.Position, head session.Head, tail []session
 func (j *journal) read(after uint64) (session.Head, []session.Record, error) {
 	j.mu.Unlock()
 	defer j.mu.Lock()
-	ctx, cancel := j.k.opCtx()
-	defer cancel()
-	head, tail, err := j.k.store.Read(ctx, j.key, after, 0)
-	j.k.storeSaid(err)
-	return head, tail, err
+	return j.k.readRecords(j.k.ctx, j.key, after, 0)
 }

@@ -12,38 +12,23 @@ import (
 // load folds the session if it is not. j.mu is held, but not while the store is asked.
 func (j *journal) load() error {
 	for j.s == nil {
-		head, records, err := j.read(0)
-		if err != nil {
-			return fault.New(kindOfStore(err), "", "the session cannot be read: %w", err).WithAfter(time.Second)
-		}
+		j.mu.Unlock()
+		f, err := j.k.fetch(j.key)
+		j.mu.Lock()
 		if j.s != nil {
 			return nil // someone else was faster
 		}
-		if err := j.fold(head, records); err != nil {
+		if err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// fold makes the state anew from all records.
-func (j *journal) fold(head session.Head, records []session.Record) error {
-	s := &session.Session{Key: j.key}
-	for _, r := range records {
-		if err := s.Apply(r); err != nil {
-			return err
+		j.s, j.tomb, j.recent, j.snapped = f.s, f.tomb, nil, f.snapped
+		j.holdOnly(f.records)
+		if f.lost > 0 {
+			j.k.rolledBack(j.key, f.s.At.Len+f.lost, f.s.At.Len, 0)
+			j.park(f.lost)
 		}
+		j.moved()
 	}
-	if len(records) == 0 {
-		s.At = session.Position{Life: head.Life}
-		if head.Len > 0 {
-			return fault.New(fault.Corrupt, "", "session %s has a head at record %d and no records", j.key.ID, head.Len)
-		}
-	} else if s.At != head.Position {
-		return fault.New(fault.Corrupt, "", "session %s ends at record %d, its head says %d", j.key.ID, s.At.Len, head.Len)
-	}
-	j.s, j.tomb, j.recent = s, head.Tomb, nil
-	j.moved()
 	return nil
 }
 
@@ -71,7 +56,7 @@ func (j *journal) catchUp(from session.Position, head session.Head, tail []sessi
 			j.s = nil
 			return err
 		}
-		j.pass(b)
+		j.pass(r, b)
 	}
 	if j.s.At.Len == 0 {
 		j.s.At.Life, j.tomb = head.Life, head.Tomb
@@ -80,20 +65,6 @@ func (j *journal) catchUp(from session.Position, head session.Head, tail []sessi
 	}
 	j.moved()
 	return nil
-}
-
-// restart drops a fold that the store does not continue.
-func (j *journal) restart(head session.Head) error {
-	if head.Life == j.s.At.Life && head.Tomb == nil {
-		j.k.obs.StoreRolledBack()
-		j.k.log.Error("store_rollback: the store lost records that it had acknowledged", "session", j.key.ID,
-			"had", j.s.At.Len, "has", head.Len)
-	}
-	j.s = nil
-	if j.run != nil {
-		j.run.stop(errFenced)
-	}
-	return j.load()
 }
 
 // apply folds a record that this journal wrote, unless it was read back meanwhile. j.mu is held.
@@ -106,8 +77,9 @@ func (j *journal) apply(rec session.Record, b session.Batch) error {
 		return err
 	}
 	j.tomb = nil
-	j.pass(b)
+	j.pass(rec, b)
 	j.moved()
+	j.snapshotSoon()
 	return nil
 }
 
@@ -119,7 +91,8 @@ type passed struct {
 
 const keepPassed = 32 // records; a reader that is further behind asks the store
 
-func (j *journal) pass(b session.Batch) {
+func (j *journal) pass(rec session.Record, b session.Batch) {
+	j.hold(rec)
 	if len(j.recent) >= keepPassed {
 		j.recent = append(j.recent[:0:0], j.recent[keepPassed/2:]...)
 	}
@@ -137,9 +110,7 @@ func (j *journal) recordsFrom(ctx context.Context, seq uint64) ([]passed, error)
 		}
 	}
 	j.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, j.k.cfg.StoreTimeout)
-	defer cancel()
-	_, records, err := j.k.store.Read(ctx, j.key, seq-1, 4*keepPassed)
+	_, records, err := j.k.readRecords(ctx, j.key, seq-1, 4*keepPassed)
 	if err != nil {
 		return nil, fault.New(kindOfStore(err), "", "the session cannot be read: %w", err).WithAfter(time.Second)
 	}
@@ -178,6 +149,7 @@ func (j *journal) moved() {
 	close(j.changed)
 	j.changed = make(chan struct{})
 	s := j.s
+	j.unpark()
 	mine := s.Owner == j.k.id
 	if r := j.run; r != nil {
 		switch {

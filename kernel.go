@@ -83,8 +83,17 @@ type Kernel struct {
 	follow   following
 	phase    atomic.Int32
 	kick     chan struct{} // wakes the sweeper
-	beating  sync.Mutex    // one beat at a time, and none after the replica left
-	beat     uint64
+
+	blobs      blobs
+	version    atomic.Int32  // of the records it writes, 0 until the other replicas were seen
+	snapshots  atomic.Bool   // every live replica understands its snapshots
+	generation atomic.Uint64 // of the store, 0 until it said so
+	retired    atomic.Pointer[error]
+	rollbacks  atomic.Int64 // of sessions by the store, noticed here
+	reappended atomic.Int64 // records, after those
+
+	beating sync.Mutex // one beat at a time, and none after the replica left
+	beat    uint64
 }
 
 // The phases of a kernel's life.
@@ -118,6 +127,10 @@ func Open(ctx context.Context, store session.Store, cfg Config) (*Kernel, error)
 	k.log = k.log.With("replica", k.id)
 	k.ctx, k.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	k.peers.seen = map[string]sighting{}
+	if err := k.checkStore(); err != nil {
+		k.cancel(err)
+		return nil, err
+	}
 	k.renew()
 	k.background(k.beats)
 	k.background(k.sweeps)
@@ -162,6 +175,9 @@ func (c *Config) complete(d session.Durability) error {
 	c.CacheSize = orDefault(c.CacheSize, 256)
 	if c.SessionTTL > 0 {
 		c.IdempotencyTTL = min(c.IdempotencyTTL, c.SessionTTL)
+	}
+	if c.Retention > 0 {
+		c.Retention = max(c.Retention, c.IdempotencyTTL)
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -25,6 +25,8 @@ type ReplicaInfo struct {
 type entry struct {
 	ReplicaInfo
 	Process proc.ID `json:"process,omitzero"`
+	Reads   int     `json:"reads,omitempty"` // the newest record version that it reads, 1 when it does not say
+	Fold    int     `json:"fold,omitempty"`  // the version of its fold
 }
 
 // peers is what this replica has seen of the others. It judges by its own clock only: a replica is dead when its
@@ -43,8 +45,14 @@ type sighting struct {
 
 // beats shows that this replica lives, three times per lease.
 func (k *Kernel) beats() {
-	for pause(k.ctx, k.cfg.LeaseTTL/3) {
+	for n := 1; pause(k.ctx, k.cfg.LeaseTTL/3); n++ {
 		k.renew()
+		if n%checkEvery != 0 && k.generation.Load() != 0 {
+			continue
+		}
+		if err := k.checkStore(); err != nil {
+			k.retire(err)
+		}
 	}
 }
 
@@ -60,7 +68,7 @@ func (k *Kernel) renew() {
 	sent := k.cfg.boot()
 	ctx, cancel := context.WithTimeout(k.ctx, k.cfg.LeaseTTL/3)
 	defer cancel()
-	err := k.store.Beat(ctx, session.Replica{ID: k.id, Counter: k.beat, Info: mustJSON(entry{k.info(), k.process})})
+	err := k.store.Beat(ctx, session.Replica{ID: k.id, Counter: k.beat, Info: mustJSON(entry{k.info(), k.process, session.Reads, session.FoldVersion})})
 	k.storeSaid(err)
 	if err != nil {
 		k.log.Warn("the store did not take the beat", "error", err)
@@ -117,6 +125,7 @@ func (k *Kernel) look() (dead []string, next time.Duration, err error) {
 		}
 	}
 	k.peers.seen = present
+	k.agree(present, dead)
 	return dead, next, nil
 }
 

@@ -127,15 +127,13 @@ type JournalEntry struct {
 	session.Batch
 }
 
-// Journal shows records of a session with sequence numbers above after, at most limit.
+// Journal shows records of a session with sequence numbers above after, at most limit. Where the oldest of those were
+// trimmed, it begins with the oldest kept.
 func (k *Kernel) Journal(ctx context.Context, key session.Key, after uint64, limit int) ([]JournalEntry, error) {
 	if err := k.read(key, func(*journal, *session.Session) error { return nil }); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, k.cfg.StoreTimeout)
-	defer cancel()
-	_, records, err := k.store.Read(ctx, key, after, limit)
-	k.storeSaid(err)
+	_, records, err := k.readKept(ctx, key, after, limit)
 	if err != nil {
 		return nil, fault.New(kindOfStore(err), "", "the journal cannot be read: %w", err).WithAfter(time.Second)
 	}

@@ -3,6 +3,7 @@ package agentkernel
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -34,12 +35,15 @@ func (j *journal) lookup(s *session.Session, id session.TurnID) (*session.Turn, 
 	if t := s.Find(id); t != nil {
 		return t, nil
 	}
+	if s.Past(id) {
+		return nil, errPast
+	}
 	switch {
 	case s.Erased || j.tomb != nil || id.Life < s.At.Life:
 		return nil, fault.New(fault.Gone, "", "the turn's session was erased")
 	case s.At.Life == 0:
 		return nil, fault.New(fault.NotFound, "", "there is no turn %s", id)
-	case id.Life == s.At.Life && id.Ref.Seq <= s.At.Len && s.Turn(id.Ref) == nil && len(s.Turns) > 0 && id.Ref.Less(s.Turns[0].Ref):
+	case id.Life == s.At.Life && id.Ref.Seq <= s.Cleared:
 		return nil, fault.New(fault.Gone, "", "the turn's session expired and was cleared")
 	}
 	if j.flushing && id.Life == s.At.Life && id.Ref.Seq > s.At.Len {
@@ -48,6 +52,9 @@ func (j *journal) lookup(s *session.Session, id session.TurnID) (*session.Turn, 
 	j.k.obs.LostByStore()
 	return nil, fault.New(fault.LostByStore, "", "the store no longer has turn %s, which it had acknowledged, or the id is not a real one", id)
 }
+
+// errPast says that the fold has let go of a turn: its records tell of it.
+var errPast = errors.New("the turn is not in the fold any more")
 
 // tell writes a signal to a turn, and what follows from it.
 func (k *Kernel) tell(ctx context.Context, ref TurnRef, f func(s *session.Session, t *session.Turn, d *draft) ([]session.Event, error)) (*Handle, error) {
@@ -61,6 +68,9 @@ func (k *Kernel) tell(ctx context.Context, ref TurnRef, f func(s *session.Sessio
 	}
 	_, err = j.propose(ctx, &proposal{class: signaling, write: func(s *session.Session, d *draft) ([]session.Event, error) {
 		t, err := j.lookup(s, id)
+		if errors.Is(err, errPast) {
+			return nil, fault.New(fault.Conflict, "", "turn %s has ended long ago", id)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -235,6 +245,9 @@ func (k *Kernel) Retry(ctx context.Context, ref TurnRef) (*Handle, error) {
 	var a session.Request
 	err = j.view(func(s *session.Session) error {
 		t, err := j.lookup(s, id)
+		if errors.Is(err, errPast) {
+			return fault.New(fault.Gone, "", "turn %s is too old to be retried: the conversation was summed up since", id)
+		}
 		if err != nil {
 			return err
 		}
@@ -304,6 +317,7 @@ func (k *Kernel) finishErase(ctx context.Context, j *journal) error {
 		return fault.New(fault.Unavailable, "", "the session is marked as erased and will be deleted soon: %w", err).WithAfter(time.Second)
 	}
 	_ = k.fp.Hit(failpoint.EraseAfter)
+	k.blobs.forget(j.key)
 	if err := j.refresh(); err != nil {
 		return fmt.Errorf("after the erase: %w", err)
 	}

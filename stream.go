@@ -3,6 +3,7 @@ package agentkernel
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"strconv"
@@ -230,8 +231,12 @@ func (r *reader) journaled(ctx context.Context) (end bool, changed <-chan struct
 	var over bool
 	err = r.j.view(func(s *session.Session) error {
 		t, err := r.j.lookup(s, r.h.id)
+		changed, length, over = r.j.changed, s.At.Len, true
+		if errors.Is(err, errPast) {
+			return nil // all of it is in the journal
+		}
 		if err == nil {
-			changed, length, over = r.j.changed, s.At.Len, t.State.Ended()
+			over = t.State.Ended()
 		}
 		return err
 	})

@@ -87,6 +87,9 @@ func (t *Turn) open() error {
 		if turn.Recoveries > t.k.cfg.MaxRecoveries {
 			t.quarantine = fmt.Sprintf("taken over %d times without progress", turn.Recoveries)
 		}
+		if why := t.j.parked(t.ref); why != "" {
+			t.quarantine = why
+		}
 		if t.history, err = t.j.told.history(s); err != nil {
 			return err
 		}

@@ -164,6 +164,13 @@ func (m *mortal) Append(ctx context.Context, key session.Key, at session.Positio
 	return m.Store.Append(ctx, key, at, rec, next)
 }
 
+func (m *mortal) PutBlob(ctx context.Context, key session.Key, life uint64, digest string, data []byte) error {
+	if m.r.isDead() {
+		return session.ErrNotSent
+	}
+	return m.Store.PutBlob(ctx, key, life, digest, data)
+}
+
 func (m *mortal) Beat(ctx context.Context, r session.Replica) error {
 	if m.r.isDead() {
 		return session.ErrNotSent

@@ -37,6 +37,9 @@ func (s *Session) ApplyBatch(rec Record, b Batch) error {
 		}
 	}
 	s.At = rec.Position()
+	if !s.preview {
+		s.trail.add(rec, s.Updated)
+	}
 	return s.settle(rec, b)
 }
 

@@ -96,7 +96,7 @@ func lines(t *testing.T, batches [][]session.Event) string {
 	prev := ""
 	for i, events := range batches {
 		b := session.Batch{
-			V: session.Format, Life: 1, Seq: uint64(i + 1), Prev: prev, Nonce: "0a0b0c0d0e0f", Writer: "r1", Epoch: uint64(i),
+			V: 1, Life: 1, Seq: uint64(i + 1), Prev: prev, Nonce: "0a0b0c0d0e0f", Writer: "r1", Epoch: uint64(i),
 			At: session.Millis(1000 * (i + 1)), Events: events,
 		}
 		data, err := json.Marshal(b)

@@ -17,6 +17,7 @@ type history struct {
 	epochs []uint64                // of the claims, in order
 	ends   map[session.Ref]int     // terminal events by turn
 	byHand map[session.Ref]*tracks // what the events alone say about each turn
+	steady bool                    // no writer's clock goes back
 }
 
 // tracks is a count of a turn's events that does not use the fold.
@@ -24,7 +25,11 @@ type tracks struct{ results map[string]int }
 
 // propose makes a record of the events, and holds preview and fold against each other.
 func (h *history) propose(t *rapid.T, events ...session.Event) {
-	h.now = max(1, h.now+session.Millis(rapid.IntRange(-20, 200).Draw(t, "passed")))
+	back := -20
+	if h.steady {
+		back = 0
+	}
+	h.now = max(1, h.now+session.Millis(rapid.IntRange(back, 200).Draw(t, "passed")))
 	rec, b, err := session.NewRecord(h.s.At, "r1", h.s.Epoch, h.now, events)
 	if err != nil {
 		t.Fatalf("no record: %v", err)
@@ -153,7 +158,7 @@ func (h *history) event(t *rapid.T, typ session.EventType) session.Event {
 			e.Accepted.RetryOf = h.ref(t)
 		}
 	case session.SessionClaimed:
-		return claimed(h.replica(t), h.s.Epoch+uint64(rapid.IntRange(0, 3).Draw(t, "higher")))
+		return h.claim(t, uint64(rapid.IntRange(0, 3).Draw(t, "higher")))
 	case session.SessionReleased:
 		return released(h.replica(t))
 	case session.SessionCleared, session.SessionErased:
@@ -176,6 +181,13 @@ func (h *history) event(t *rapid.T, typ session.EventType) session.Event {
 	if typ != session.TurnAccepted && typ != session.SessionCleared && typ != session.SessionErased {
 		e.Turn = h.ref(t)
 	}
+	return e
+}
+
+// claim takes the session from whoever owns it, with an epoch that is higher by so much.
+func (h *history) claim(t *rapid.T, by uint64) session.Event {
+	e := claimed(h.replica(t), h.s.Epoch+by)
+	e.Claim.From = h.s.Owner
 	return e
 }
 
@@ -287,9 +299,9 @@ func TestEveryHistoryTheFoldAllowsIsSound(t *testing.T) {
 			"":       h.check,
 			"accept": func(t *rapid.T) { h.propose(t, h.event(t, session.TurnAccepted)) },
 			"start": func(t *rapid.T) {
-				h.propose(t, h.event(t, session.TurnAccepted), claimed(h.replica(t), h.s.Epoch+1))
+				h.propose(t, h.event(t, session.TurnAccepted), h.claim(t, 1))
 			},
-			"claim":    func(t *rapid.T) { h.propose(t, claimed(h.replica(t), h.s.Epoch+1)) },
+			"claim":    func(t *rapid.T) { h.propose(t, h.claim(t, 1)) },
 			"release":  func(t *rapid.T) { h.propose(t, released(h.s.Owner)) },
 			"more":     func(t *rapid.T) { h.propose(t, h.fitting(t), h.fitting(t)) },
 			"work":     func(t *rapid.T) { h.propose(t, h.some(t, working, 2)...) },
@@ -297,7 +309,7 @@ func TestEveryHistoryTheFoldAllowsIsSound(t *testing.T) {
 			"end":      func(t *rapid.T) { h.propose(t, h.some(t, ending, 1)...) },
 			"wait":     func(t *rapid.T) { h.propose(t, h.event(t, session.TurnWaiting)) },
 			"signal":   func(t *rapid.T) { h.propose(t, h.event(t, session.TurnSignaled)) },
-			"retry":    func(t *rapid.T) { h.propose(t, retryOf(h.ended(t)), claimed(h.replica(t), h.s.Epoch+1)) },
+			"retry":    func(t *rapid.T) { h.propose(t, retryOf(h.ended(t)), h.claim(t, 1)) },
 			"any":      func(t *rapid.T) { h.propose(t, h.some(t, ordinary, 4)...) },
 			"end all":  func(t *rapid.T) { h.rarely(t, h.endAll()...) },
 			"clear":    func(t *rapid.T) { h.rarely(t, append(h.endAll(), cleared())...) },

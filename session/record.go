@@ -9,9 +9,6 @@ import (
 	"github.com/agentkernel/agentkernel/fault"
 )
 
-// Format is the newest record version that this release reads, and the one it writes.
-const Format = 1
-
 // idBytes is how much of the hash makes an id: enough that nobody can make two records with one id.
 const idBytes = 16
 
@@ -36,22 +33,41 @@ type Batch struct {
 	Events []Event `json:"events"`
 }
 
-// NewRecord makes the record that follows position at, and returns its content beside it, as every reader of the record
-// will see it: JSON inside events is compacted and strings are made valid UTF-8 on the way.
+// NewRecord makes the record that follows position at, in the newest version that this release writes, and returns its
+// content beside it, as every reader of the record will see it: JSON inside events is compacted and strings are made
+// valid UTF-8 on the way.
 func NewRecord(at Position, writer string, epoch uint64, now Millis, events []Event) (Record, Batch, error) {
-	b := Batch{V: Format, Life: at.Life, Seq: at.Len + 1, Prev: at.LastID, Nonce: nonce(), Writer: writer, Epoch: epoch, At: now, Events: events}
+	return NewRecordIn(Writes, at, writer, epoch, now, events)
+}
+
+// NewRecordIn is [NewRecord] in an older version, for as long as there are replicas that read no newer one. A version
+// that this release does not write is an error.
+func NewRecordIn(version int, at Position, writer string, epoch uint64, now Millis, events []Event) (Record, Batch, error) {
+	const op = "session.NewRecord"
+	if version < 1 || version > Writes {
+		return Record{}, Batch{}, fault.New(fault.Internal, op, "version %d is asked for, this release writes up to %d", version, Writes)
+	}
+	b := Batch{V: version, Life: at.Life, Seq: at.Len + 1, Prev: at.LastID, Nonce: nonce(), Writer: writer, Epoch: epoch, At: now, Events: events}
 	if at.Len == 0 {
 		b.Life++
 	}
-	data, err := json.Marshal(b)
+	data, err := encode(b)
 	if err != nil {
-		return Record{}, Batch{}, fault.New(fault.Internal, "session.NewRecord", "encode: %w", err)
+		return Record{}, Batch{}, fault.New(fault.Internal, op, "encode: %w", err)
 	}
-	var read Batch
-	if err := json.Unmarshal(data, &read); err != nil {
-		return Record{}, Batch{}, fault.New(fault.Internal, "session.NewRecord", "read back: %w", err)
+	read, err := decode(version, data)
+	if err != nil {
+		return Record{}, Batch{}, fault.New(fault.Internal, op, "read back: %w", err)
 	}
 	return Record{Life: b.Life, Seq: b.Seq, ID: hash(data), Data: data}, read, nil
+}
+
+// encode1 and decode1 are the first version: a batch as it stands.
+func encode1(b Batch) ([]byte, error) { return json.Marshal(b) }
+
+func decode1(data []byte) (b Batch, err error) {
+	err = json.Unmarshal(data, &b)
+	return b, err
 }
 
 func nonce() string {
@@ -83,26 +99,36 @@ func (r Record) Decode() (Batch, error) {
 	if hash(r.Data) != r.ID {
 		return Batch{}, fault.New(fault.Corrupt, op, "record %d.%d does not match its id", r.Life, r.Seq)
 	}
-	var v struct {
-		V int `json:"v"`
-	}
-	var b Batch
-	if err := json.Unmarshal(r.Data, &b); err != nil {
-		// A newer release may have changed the shape of a field; its version then says so.
-		if json.Unmarshal(r.Data, &v) == nil && v.V > Format {
-			b.V = v.V
-		} else {
-			return Batch{}, fault.New(fault.Corrupt, op, "record %d.%d is not a record: %w", r.Life, r.Seq, err)
+	b, err := decode1(r.Data)
+	if version := b.V; err != nil || version > 1 {
+		if err != nil {
+			version, _ = versionOf(r.Data)
+		}
+		if version > Reads {
+			return Batch{}, fault.New(fault.Unreadable, op, "record %d.%d has version %d, this release reads up to %d", r.Life, r.Seq, version, Reads).
+				WithTry("serve this session with the newer release")
+		}
+		if version > 1 {
+			b, err = decode(version, r.Data)
 		}
 	}
-	if b.V > Format {
-		return Batch{}, fault.New(fault.Unreadable, op, "record %d.%d has version %d, this release reads up to %d", r.Life, r.Seq, b.V, Format).
-			WithTry("serve this session with the newer release")
+	if err != nil {
+		return Batch{}, fault.New(fault.Corrupt, op, "record %d.%d is not a record: %w", r.Life, r.Seq, err)
 	}
 	if b.V < 1 || b.Seq != r.Seq || b.Life != r.Life {
 		return Batch{}, fault.New(fault.Corrupt, op, "record %d.%d says that it is %d.%d, version %d", r.Life, r.Seq, b.Life, b.Seq, b.V)
 	}
 	return b, nil
+}
+
+// versionOf reads a record's version, whatever else is in it: a newer release may have changed the shape of every other
+// field.
+func versionOf(data []byte) (int, error) {
+	var v struct {
+		V int `json:"v"`
+	}
+	err := json.Unmarshal(data, &v)
+	return v.V, err
 }
 
 // Verify checks that records are whole and follow each other from position at, and returns where they end.

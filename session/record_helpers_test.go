@@ -17,3 +17,9 @@ func id(data []byte) string {
 func record(seq uint64, data []byte) session.Record {
 	return session.Record{Life: 1, Seq: seq, ID: id(data), Data: data}
 }
+
+// sum is a snapshot's hash, computed here once more.
+func sum(data []byte) string {
+	h := sha256.Sum256(data)
+	return hex.EncodeToString(h[:])
+}

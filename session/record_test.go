@@ -24,7 +24,7 @@ func TestARecordSaysWhatWasWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := session.Batch{
-		V: session.Format, Life: 2, Seq: 8, Prev: at.LastID, Nonce: b.Nonce, Writer: "r1", Epoch: 3, At: 1234, Events: events,
+		V: session.Writes, Life: 2, Seq: 8, Prev: at.LastID, Nonce: b.Nonce, Writer: "r1", Epoch: 3, At: 1234, Events: events,
 	}
 	if !reflect.DeepEqual(read, want) || !reflect.DeepEqual(b, want) {
 		t.Errorf("written %+v\nread    %+v\nwant    %+v", b, read, want)
@@ -97,9 +97,10 @@ func TestDecodeTellsNewerFromCorrupt(t *testing.T) {
 	}{
 		{"as written", `{"v":1,"life":1,"seq":5,"nonce":"","writer":"r","at":1,"events":null}`, "", ""},
 		{"a field that this release does not know", `{"v":1,"life":1,"seq":5,"mood":"good","events":[{"type":"x","mood":1}]}`, "", ""},
-		{"a newer version", `{"v":2,"life":1,"seq":5,"events":[]}`, fault.Unreadable, "version 2, this release reads up to 1"},
+		{"a newer version", fmt.Sprintf(`{"v":%d,"life":1,"seq":5,"events":[]}`, session.Reads+1), fault.Unreadable,
+			fmt.Sprintf("version %d, this release reads up to %d", session.Reads+1, session.Reads)},
 		{"a newer version with fields of other shapes", `{"v":3,"life":"one","seq":[5],"events":{}}`, fault.Unreadable, "version 3"},
-		{"a newer version, although in another place", `{"v":2,"life":9,"seq":9}`, fault.Unreadable, "version 2"},
+		{"a newer version, although in another place", `{"v":9,"life":9,"seq":9}`, fault.Unreadable, "version 9"},
 		{"this version with fields of other shapes", `{"v":1,"life":"one","seq":5}`, fault.Corrupt, "is not a record"},
 		{"no version", `{"life":1,"seq":5}`, fault.Corrupt, "version 0"},
 		{"a version below the first", `{"v":-1,"life":1,"seq":5}`, fault.Corrupt, "version -1"},
@@ -133,7 +134,7 @@ func TestDecodeTellsNewerFromCorrupt(t *testing.T) {
 
 func TestANewerRecordIsUnreadableToTheFoldToo(t *testing.T) {
 	j := running(t)
-	data := fmt.Sprintf(`{"v":2,"life":1,"seq":3,"prev":%q,"at":2000}`, j.s.At.LastID)
+	data := fmt.Sprintf(`{"v":%d,"life":1,"seq":3,"prev":%q,"at":2000}`, session.Reads+1, j.s.At.LastID)
 	if err := j.s.Apply(record(3, []byte(data))); fault.KindOf(err) != fault.Unreadable {
 		t.Errorf("want unreadable, got %v", err)
 	}

@@ -139,9 +139,23 @@ type Snapshots interface {
 
 // Blobs hold what is too large for a record: immutable, named by digest within one session and life.
 type Blobs interface {
+	// PutBlob keeps data. When that digest is kept already only its Written moves, so that a blob which is about to be
+	// named by a record is not taken for one that nobody wants. ErrConflict when the session is not in that life.
 	PutBlob(ctx context.Context, key Key, life uint64, digest string, data []byte) error
 	// Blob returns ErrNoValue when it is not there.
 	Blob(ctx context.Context, key Key, life uint64, digest string) ([]byte, error)
+	// BlobList lists the blobs of that life in the order of their digests.
+	BlobList(ctx context.Context, key Key, life uint64) ([]BlobInfo, error)
+	// DropBlob deletes a blob as BlobList showed it: one that was put again since, as its Written tells, stays. It is no
+	// error when there is nothing to delete.
+	DropBlob(ctx context.Context, key Key, life uint64, b BlobInfo) error
+}
+
+// BlobInfo is a blob without its content.
+type BlobInfo struct {
+	Digest  string `json:"digest"`
+	Size    int64  `json:"size"`    // bytes
+	Written Millis `json:"written"` // when it was last put, by the store's clock
 }
 
 // Hint is a piece of advice that replicas share. Nothing that must be right depends on one.
@@ -173,13 +187,9 @@ type Directory interface {
 	List(ctx context.Context, q Query) ([]Head, error)
 	// Meta returns what was fixed when the store was made.
 	Meta(ctx context.Context) (Meta, error)
-}
-
-// Meta is fixed when a store is made, but for the generation, which a restore raises: a replica that sees another
-// generation than it started with must stop.
-type Meta struct {
-	Format     int    `json:"format"`
-	Generation uint64 `json:"generation"`
+	// RaiseGeneration makes Meta's Generation higher than it was. Whoever put an older state in the store's place, as a
+	// restore does, calls it before anything else uses the store.
+	RaiseGeneration(ctx context.Context) error
 }
 
 // Watcher is a store that can tell when something may have changed, sooner than polling would. It is only a hint.

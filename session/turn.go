@@ -150,6 +150,7 @@ type Session struct {
 	byRef map[Ref]*Turn
 	keys  map[string]KeyUse
 	fifo  []string // keys in order of use, for forgetting
+	trail trail    // where the journal has been lately
 
 	preview bool    // only the head matters: see Preview
 	left    []*Turn // in a preview, its own copies of the turns that have ended in it

@@ -21,6 +21,8 @@ const (
 	StepAfter       Name = "step.after"       // it ran, nothing is journaled
 	ReconcileBefore Name = "reconcile.before" // a tool is about to be asked what happened
 	ReconcileAfter  Name = "reconcile.after"  // it said so, nothing is journaled
+	BlobBefore      Name = "blob.before"      // bytes are about to be stored beside the journal, nothing names them
+	BlobAfter       Name = "blob.after"       // they are stored, and still nothing names them
 	BeatBefore      Name = "beat.before"      // the replica is about to show that it lives
 	EraseBefore     Name = "erase.before"     // session.erased is journaled, nothing is deleted
 	EraseAfter      Name = "erase.after"      // everything is deleted, nobody was told
@@ -29,7 +31,7 @@ const (
 // All lists every place.
 var All = []Name{
 	AppendBefore, AppendAfter, ModelBefore, ModelAfter, ToolBefore, ToolAfter, StepBefore, StepAfter,
-	ReconcileBefore, ReconcileAfter, BeatBefore, EraseBefore, EraseAfter,
+	ReconcileBefore, ReconcileAfter, BlobBefore, BlobAfter, BeatBefore, EraseBefore, EraseAfter,
 }
 
 // Set decides what happens at the places of one kernel.

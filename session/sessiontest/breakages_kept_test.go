@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 
@@ -164,87 +163,51 @@ var keptBreakages = []breakage{
 			return b.Store.PutBlob(ctx, k, life, d, data)
 		}
 	}},
+	{"the list of blobs ignores the life", func(b *broken) {
+		b.blobList = func(ctx context.Context, k session.Key, _ uint64) ([]session.BlobInfo, error) {
+			return b.Store.BlobList(ctx, k, max(1, peek(b, k).Life))
+		}
+	}},
+	{"the list of blobs has no sizes", func(b *broken) {
+		b.blobList = func(ctx context.Context, k session.Key, life uint64) ([]session.BlobInfo, error) {
+			all, err := b.Store.BlobList(ctx, k, life)
+			for i := range all {
+				all[i].Size = 0
+			}
+			return all, err
+		}
+	}},
+	{"a drop takes what was put again", func(b *broken) {
+		b.dropBlob = func(ctx context.Context, k session.Key, life uint64, i session.BlobInfo) error {
+			all, _ := b.Store.BlobList(ctx, k, life)
+			for _, now := range all {
+				if now.Digest == i.Digest {
+					i = now
+				}
+			}
+			return b.Store.DropBlob(ctx, k, life, i)
+		}
+	}},
+	{"a drop does nothing", func(b *broken) {
+		b.dropBlob = func(ctx context.Context, _ session.Key, _ uint64, _ session.BlobInfo) error { return ctx.Err() }
+	}},
+	{"a blob put again keeps its time", func(b *broken) {
+		b.putBlob = func(ctx context.Context, k session.Key, life uint64, d string, data []byte) error {
+			if _, err := b.Store.Blob(ctx, k, life, d); err == nil {
+				return nil
+			}
+			return b.Store.PutBlob(ctx, k, life, d, data)
+		}
+	}},
+	{"raising the generation does nothing", func(b *broken) {
+		b.raise = func(ctx context.Context) error { return ctx.Err() }
+	}},
 	{"large blobs are refused", func(b *broken) {
 		b.putBlob = func(ctx context.Context, k session.Key, life uint64, d string, data []byte) error {
 			if len(data) > 400<<10 {
 				return session.ErrNotSent
 			}
 			return b.Store.PutBlob(ctx, k, life, d, data)
-		}
-	}},
-}
-
-// dues bends what Due returns.
-func dues(alter func([]session.Head) []session.Head) func(*broken) {
-	return func(b *broken) {
-		b.due = func(ctx context.Context, owner string, before session.Millis, limit int) ([]session.Head, error) {
-			out, err := b.Store.Due(ctx, owner, before, limit)
-			return alter(out), err
-		}
-	}
-}
-
-// queries bends what List is asked.
-func queries(alter func(*session.Query)) func(*broken) {
-	return func(b *broken) {
-		b.list = func(ctx context.Context, q session.Query) ([]session.Head, error) {
-			alter(&q)
-			return b.Store.List(ctx, q)
-		}
-	}
-}
-
-var agendaBreakages = []breakage{
-	{"due returns the newest first", dues(func(h []session.Head) []session.Head { slices.Reverse(h); return h })},
-	{"due forgets one", dues(func(h []session.Head) []session.Head { return h[min(len(h), 1):] })},
-	{"due returns heads without their attention", dues(func(h []session.Head) []session.Head {
-		for i := range h {
-			h[i].Due = 0
-		}
-		return h
-	})},
-	{"due stops before the time", func(b *broken) {
-		b.due = func(ctx context.Context, owner string, before session.Millis, limit int) ([]session.Head, error) {
-			return b.Store.Due(ctx, owner, before-1, limit)
-		}
-	}},
-	{"due ignores the limit", func(b *broken) {
-		b.due = func(ctx context.Context, owner string, before session.Millis, _ int) ([]session.Head, error) {
-			return b.Store.Due(ctx, owner, before, 1000)
-		}
-	}},
-	{"due ignores the owner", func(b *broken) {
-		b.due = func(ctx context.Context, _ string, before session.Millis, limit int) ([]session.Head, error) {
-			return b.Store.Due(ctx, "", before, limit)
-		}
-	}},
-	{"list ignores the tenant", queries(func(q *session.Query) { q.Tenant = "" })},
-	{"list ignores the search", queries(func(q *session.Query) { q.Search = "" })},
-	{"list ignores the keyset", queries(func(q *session.Query) { q.After = "" })},
-	{"list ignores the limit", queries(func(q *session.Query) { q.Limit = 1000 })},
-	{"list has no default limit", queries(func(q *session.Query) {
-		if q.Limit == 0 {
-			q.Limit = 1000
-		}
-	})},
-	{"list ignores unfinished", queries(func(q *session.Query) { q.Unfinished = false })},
-	{"list searches for a pattern", queries(func(q *session.Query) { q.Search = strings.Trim(q.Search, "%_*") })},
-	{"list cuts before it searches", func(b *broken) {
-		b.list = func(ctx context.Context, q session.Query) (found []session.Head, err error) {
-			all, err := b.Store.List(ctx, session.Query{Tenant: q.Tenant, After: q.After, Limit: q.Limit, Unfinished: q.Unfinished})
-			for _, h := range all {
-				if strings.Contains(h.Key.ID, q.Search) {
-					found = append(found, h)
-				}
-			}
-			return found, err
-		}
-	}},
-	{"list is not sorted", func(b *broken) {
-		b.list = func(ctx context.Context, q session.Query) ([]session.Head, error) {
-			out, err := b.Store.List(ctx, q)
-			slices.Reverse(out)
-			return out, err
 		}
 	}},
 }

@@ -21,6 +21,9 @@ type broken struct {
 	trim        func(context.Context, session.Key, uint64, uint64) error
 	putBlob     func(context.Context, session.Key, uint64, string, []byte) error
 	blob        func(context.Context, session.Key, uint64, string) ([]byte, error)
+	dropBlob    func(context.Context, session.Key, uint64, session.BlobInfo) error
+	blobList    func(context.Context, session.Key, uint64) ([]session.BlobInfo, error)
+	raise       func(context.Context) error
 	hints       func(context.Context, string) ([]session.Hint, error)
 	list        func(context.Context, session.Query) ([]session.Head, error)
 	meta        func(context.Context) (session.Meta, error)
@@ -110,6 +113,27 @@ func (b *broken) Blob(ctx context.Context, k session.Key, life uint64, d string)
 		return b.blob(ctx, k, life, d)
 	}
 	return b.Store.Blob(ctx, k, life, d)
+}
+
+func (b *broken) DropBlob(ctx context.Context, k session.Key, life uint64, i session.BlobInfo) error {
+	if b.dropBlob != nil {
+		return b.dropBlob(ctx, k, life, i)
+	}
+	return b.Store.DropBlob(ctx, k, life, i)
+}
+
+func (b *broken) BlobList(ctx context.Context, k session.Key, life uint64) ([]session.BlobInfo, error) {
+	if b.blobList != nil {
+		return b.blobList(ctx, k, life)
+	}
+	return b.Store.BlobList(ctx, k, life)
+}
+
+func (b *broken) RaiseGeneration(ctx context.Context) error {
+	if b.raise != nil {
+		return b.raise(ctx)
+	}
+	return b.Store.RaiseGeneration(ctx)
 }
 
 func (b *broken) Hints(ctx context.Context, prefix string) ([]session.Hint, error) {

@@ -2,6 +2,10 @@ package sessiontest
 
 import (
 	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/agentkernel/agentkernel/session"
 )
@@ -13,6 +17,8 @@ var keptChecks = []check{
 	{name: "a trim of another life removes nothing", run: checkTrimLife},
 	{name: "blobs are kept by session, life and digest", run: checkBlobs},
 	{name: "a blob may come before the first record of its life", run: checkBlobFirst},
+	{name: "blobs are listed with their size and time, and putting one again moves its time", run: checkBlobList},
+	{name: "only the blob that was listed is dropped", run: checkDropBlob},
 }
 
 func (r *run) wantSnapshot(key session.Key, life, seq uint64, data string, when string) {
@@ -158,4 +164,87 @@ func checkBlobFirst(r *run) {
 	r.wantBlob(key, 2, "d", []byte("two"))
 	_, err := r.s.Blob(r.ctx, key, 1, "d")
 	r.wantErr(err, session.ErrNoValue, "blob of the erased life")
+}
+
+// blobs lists the blobs of a life as "digest:size".
+func (r *run) blobs(key session.Key, life uint64) (string, []session.BlobInfo) {
+	all, err := r.s.BlobList(r.ctx, key, life)
+	r.need(err, "BlobList of %s", key)
+	out := make([]string, len(all))
+	for i, b := range all {
+		out[i] = fmt.Sprintf("%s:%d", b.Digest, b.Size)
+	}
+	return strings.Join(out, " "), all
+}
+
+func (r *run) wantBlobs(key session.Key, life uint64, want, when string) []session.BlobInfo {
+	got, all := r.blobs(key, life)
+	r.want(got == want, "%s: blobs of %s in life %d are [%s], want [%s]", when, key, life, got, want)
+	return all
+}
+
+// again puts a blob again until its time moves.
+func (r *run) again(key session.Key, life uint64, digest string, data []byte, was session.BlobInfo) {
+	for r.ctx.Err() == nil {
+		r.need(r.s.PutBlob(r.ctx, key, life, digest, data), "put blob %s again", digest)
+		_, all := r.blobs(key, life)
+		if i := slices.IndexFunc(all, func(b session.BlobInfo) bool { return b.Digest == digest && b.Written > was.Written }); i >= 0 {
+			return
+		}
+		if time.Since(time.UnixMilli(int64(was.Written))) > 10*time.Second {
+			break
+		}
+	}
+	r.want(false, "putting blob %s again does not move its time", digest)
+}
+
+func checkBlobList(r *run) {
+	key, other := id("a"), session.Key{Tenant: "t", ID: "a"}
+	r.wantBlobs(key, 1, "", "of an unused session")
+	began := time.Now().Add(-time.Minute)
+	r.need(r.s.PutBlob(r.ctx, key, 1, "d2", pattern(1<<20)), "put a blob")
+	r.need(r.s.PutBlob(r.ctx, key, 1, "d1", nil), "put an empty blob")
+	r.need(r.s.PutBlob(r.ctx, other, 1, "d3", []byte("x")), "put a blob in another tenant's session")
+	all := r.wantBlobs(key, 1, fmt.Sprintf("d1:0 d2:%d", 1<<20), "before the first record")
+	for _, b := range all {
+		at := time.UnixMilli(int64(b.Written))
+		r.want(at.After(began) && at.Before(time.Now().Add(time.Minute)), "blob %s was written at %s, it is %s", b.Digest, at, time.Now())
+	}
+	at, _ := r.grow(key, session.Position{}, 1, session.Attention{})
+	if len(all) == 2 {
+		r.again(key, 1, "d2", pattern(1<<20), all[1])
+	}
+	r.wantBlob(key, 1, "d2", pattern(1<<20))
+	r.wantBlobs(key, 2, "", "of another life")
+	r.erased(key, at)
+	r.wantBlobs(key, 1, "", "after the erase")
+	r.wantBlobs(other, 1, "d3:1", "after another session's erase")
+}
+
+func checkDropBlob(r *run) {
+	key, other := id("a"), session.Key{Tenant: "t", ID: "a"}
+	for _, k := range []session.Key{key, other} {
+		r.grow(k, session.Position{}, 1, session.Attention{})
+		for _, d := range []string{"d1", "d2"} {
+			r.need(r.s.PutBlob(r.ctx, k, 1, d, pattern(600<<10)), "put a blob")
+		}
+	}
+	all := r.wantBlobs(key, 1, "d1:614400 d2:614400", "before a drop")
+	drop := func(life uint64, b session.BlobInfo, want, when string) {
+		err := r.s.DropBlob(r.ctx, key, life, b)
+		r.want(err == nil || isConflict(err) && life != 1, "drop of blob %s %s: %v", b.Digest, when, err)
+		r.wantBlobs(key, 1, want, "after a drop "+when)
+		r.wantBlobs(other, 1, "d1:614400 d2:614400", "after a drop in another tenant's session")
+	}
+	drop(1, session.BlobInfo{Digest: "none", Written: all[0].Written}, "d1:614400 d2:614400", "of what is not there")
+	drop(2, all[0], "d1:614400 d2:614400", "in another life")
+	drop(1, all[0], "d2:614400", "as it was listed")
+	_, err := r.s.Blob(r.ctx, key, 1, "d1")
+	r.wantErr(err, session.ErrNoValue, "a dropped blob")
+	r.wantBlob(key, 1, "d2", pattern(600<<10))
+	r.again(key, 1, "d2", pattern(600<<10), all[1])
+	drop(1, all[1], "d2:614400", "of one that was put again")
+	r.wantBlob(key, 1, "d2", pattern(600<<10))
+	r.need(r.s.PutBlob(r.ctx, key, 1, "d1", []byte("new")), "put a dropped blob again")
+	r.wantBlob(key, 1, "d1", []byte("new"))
 }

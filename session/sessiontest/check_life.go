@@ -119,14 +119,19 @@ func calls(s session.Store, key session.Key, at session.Position) (all map[strin
 		"Trim":     func(ctx context.Context) error { return s.Trim(ctx, key, 1, at.Len) },
 		"PutBlob":  func(ctx context.Context) error { return s.PutBlob(ctx, key, 1, "late", []byte("late")) },
 		"Blob":     func(ctx context.Context) error { _, err := s.Blob(ctx, key, 1, "digest"); return err },
+		"BlobList": func(ctx context.Context) error { _, err := s.BlobList(ctx, key, 1); return err },
+		"DropBlob": func(ctx context.Context) error {
+			return s.DropBlob(ctx, key, 1, session.BlobInfo{Digest: "late", Size: 4, Written: 1})
+		},
 		"PutHint": func(ctx context.Context) error {
 			return s.PutHint(ctx, session.Hint{Name: "late", Until: farFuture})
 		},
 		"Hints": func(ctx context.Context) error { _, err := s.Hints(ctx, ""); return err },
 		"List":  func(ctx context.Context) error { _, err := s.List(ctx, session.Query{}); return err },
 		"Meta":  func(ctx context.Context) error { _, err := s.Meta(ctx); return err },
+		"Raise": s.RaiseGeneration,
 	}
-	return all, []string{"Append", "Erase", "Beat", "Leave", "PutSnapshot", "Trim", "PutBlob", "PutHint"}
+	return all, []string{"Append", "Erase", "Beat", "Leave", "PutSnapshot", "Trim", "PutBlob", "DropBlob", "PutHint", "Raise"}
 }
 
 func checkCancelled(r *run) {

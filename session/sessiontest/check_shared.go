@@ -14,6 +14,7 @@ var sharedChecks = []check{
 	{name: "hints are replaced by name and listed by prefix", run: checkHints},
 	{name: "hints whose time has passed are not listed", run: checkHintEnd},
 	{name: "format and generation are set and the same for every handle", run: checkMeta},
+	{name: "a raised generation is higher, and every handle sees it", run: checkRaise},
 	{name: "what a store can lose is declared", run: checkDurability},
 	{name: "a second handle sees at once what the first one wrote", run: checkSecond, needs: shared},
 	{name: "the guard holds across handles", run: checkSecondGuard, needs: shared},
@@ -105,9 +106,22 @@ func checkHintEnd(r *run) {
 func checkMeta(r *run) {
 	m, err := r.s.Meta(r.ctx)
 	r.need(err, "Meta")
-	r.want(m.Format > 0 && m.Generation > 0, "Meta is %+v, want a format and a generation", m)
+	r.want(m.Format > 0 && m.Generation > 0 && m.Buckets > 0, "Meta is %+v, want a format, a generation and a number of buckets", m)
 	again, err := r.second().Meta(r.ctx)
 	r.want(err == nil && again == m, "another handle's Meta is %+v, %v, want %+v", again, err, m)
+}
+
+func checkRaise(r *run) {
+	two := r.second()
+	was, err := r.s.Meta(r.ctx)
+	r.need(err, "Meta")
+	for range 2 {
+		r.need(r.s.RaiseGeneration(r.ctx), "RaiseGeneration")
+		m, err := two.Meta(r.ctx)
+		r.want(err == nil && m.Generation > was.Generation, "the generation was %d, raised it is %d, %v", was.Generation, m.Generation, err)
+		was.Generation = m.Generation
+		r.want(m == was, "raising the generation changed Meta to %+v, it was %+v", m, was)
+	}
 }
 
 func checkDurability(r *run) {

@@ -29,10 +29,13 @@ const (
 	Trim        Method = "Trim"
 	PutBlob     Method = "PutBlob"
 	GetBlob     Method = "Blob"
+	BlobList    Method = "BlobList"
+	DropBlob    Method = "DropBlob"
 	PutHint     Method = "PutHint"
 	Hints       Method = "Hints"
 	List        Method = "List"
 	Meta        Method = "Meta"
+	Raise       Method = "RaiseGeneration"
 )
 
 // ErrInjected is wrapped by every error that [Faulty] makes up.
@@ -168,7 +171,7 @@ func (f *Faulty) Reset() {
 func (f *Faulty) Settle() { f.pending.Wait() }
 
 var allMethods = []Method{Append, Read, Heads, Erase, Due, Beat, Replicas, Leave, PutSnapshot, GetSnapshot, Trim,
-	PutBlob, GetBlob, PutHint, Hints, List, Meta}
+	PutBlob, GetBlob, BlobList, DropBlob, PutHint, Hints, List, Meta, Raise}
 
 // next counts a call and picks what happens to it.
 func (f *Faulty) next(m Method, key session.Key) Fault {

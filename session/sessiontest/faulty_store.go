@@ -113,6 +113,16 @@ func (f *Faulty) Blob(ctx context.Context, key session.Key, life uint64, digest 
 	return value(ctx, f, GetBlob, key, func(ctx context.Context) ([]byte, error) { return f.inner.Blob(ctx, key, life, digest) })
 }
 
+// BlobList is session.Blobs's.
+func (f *Faulty) BlobList(ctx context.Context, key session.Key, life uint64) ([]session.BlobInfo, error) {
+	return value(ctx, f, BlobList, key, func(ctx context.Context) ([]session.BlobInfo, error) { return f.inner.BlobList(ctx, key, life) })
+}
+
+// DropBlob is session.Blobs's.
+func (f *Faulty) DropBlob(ctx context.Context, key session.Key, life uint64, b session.BlobInfo) error {
+	return f.call(ctx, DropBlob, key, func(ctx context.Context) error { return f.inner.DropBlob(ctx, key, life, b) })
+}
+
 // PutHint is session.Hints's.
 func (f *Faulty) PutHint(ctx context.Context, h session.Hint) error {
 	h.Value = bytes.Clone(h.Value)
@@ -132,6 +142,11 @@ func (f *Faulty) List(ctx context.Context, q session.Query) ([]session.Head, err
 // Meta is session.Directory's.
 func (f *Faulty) Meta(ctx context.Context) (session.Meta, error) {
 	return value(ctx, f, Meta, session.Key{}, f.inner.Meta)
+}
+
+// RaiseGeneration is session.Directory's.
+func (f *Faulty) RaiseGeneration(ctx context.Context) error {
+	return f.call(ctx, Raise, session.Key{}, f.inner.RaiseGeneration)
 }
 
 // Durability is what the wrapped store declares.

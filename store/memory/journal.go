@@ -158,40 +158,6 @@ func (s *Store) Trim(ctx context.Context, key session.Key, life, upTo uint64) er
 	return nil
 }
 
-// PutBlob keeps data under its digest; see session.Blobs. A life that is over is refused, so that nothing comes back
-// after an erase.
-func (s *Store) PutBlob(ctx context.Context, key session.Key, life uint64, digest string, data []byte) error {
-	const op = "memory.PutBlob"
-	if err := s.enterWrite(ctx, op); err != nil {
-		return err
-	}
-	defer s.mu.Unlock()
-	if head := s.head(key); head.Len > 0 && life != head.Life || head.Len == 0 && life != head.Life+1 {
-		return conflict(op)
-	}
-	if s.blobs[key] == nil {
-		s.blobs[key] = map[blobID][]byte{}
-	}
-	if id := (blobID{life, digest}); s.blobs[key][id] == nil {
-		s.blobs[key][id] = append([]byte{}, data...) // never nil, so that an empty blob is one too
-	}
-	return nil
-}
-
-// Blob returns what PutBlob kept; see session.Blobs.
-func (s *Store) Blob(ctx context.Context, key session.Key, life uint64, digest string) ([]byte, error) {
-	const op = "memory.Blob"
-	if err := s.enter(ctx, op); err != nil {
-		return nil, err
-	}
-	defer s.mu.Unlock()
-	data, ok := s.blobs[key][blobID{life, digest}]
-	if !ok {
-		return nil, noValue(op)
-	}
-	return bytes.Clone(data), nil
-}
-
 func noValue(op string) error {
 	return &fault.Error{Op: op, Kind: fault.NotFound, Err: session.ErrNoValue}
 }

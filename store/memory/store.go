@@ -21,10 +21,12 @@ type Store struct {
 	closed   bool
 	sessions map[session.Key]*entry
 	tombs    map[tombID]tomb
-	blobs    map[session.Key]map[blobID][]byte // apart from entries: a blob may come before the first record
+	blobs    map[session.Key]map[blobID]blob // apart from entries: a blob may come before the first record
 	replicas map[string]session.Replica
 	hints    map[string]session.Hint
 	watchers map[chan struct{}]struct{}
+
+	generation uint64
 }
 
 var (
@@ -57,10 +59,12 @@ func New() *Store {
 	return &Store{
 		sessions: map[session.Key]*entry{},
 		tombs:    map[tombID]tomb{},
-		blobs:    map[session.Key]map[blobID][]byte{},
+		blobs:    map[session.Key]map[blobID]blob{},
 		replicas: map[string]session.Replica{},
 		hints:    map[string]session.Hint{},
 		watchers: map[chan struct{}]struct{}{},
+
+		generation: 1,
 	}
 }
 
@@ -79,13 +83,23 @@ func (s *Store) Durability() session.Durability {
 	}
 }
 
-// Meta returns a fixed format and generation: a memory store is never restored.
+// Meta returns the format and the generation; the agenda is not divided, and there is no prefix.
 func (s *Store) Meta(ctx context.Context) (session.Meta, error) {
 	if err := s.enter(ctx, "memory.Meta"); err != nil {
 		return session.Meta{}, err
 	}
 	defer s.mu.Unlock()
-	return session.Meta{Format: Format, Generation: 1}, nil
+	return session.Meta{Format: Format, Generation: s.generation, Buckets: 1}, nil
+}
+
+// RaiseGeneration tells every replica to stop; see session.Directory.
+func (s *Store) RaiseGeneration(ctx context.Context) error {
+	if err := s.enterWrite(ctx, "memory.RaiseGeneration"); err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+	s.generation++
+	return nil
 }
 
 // Close drops everything. A second Close does nothing.

@@ -108,7 +108,7 @@ func (s *Store) Erase(ctx context.Context, key session.Key, at session.Position,
 				}
 			}
 		}
-		if _, err := c.exec("DELETE FROM blobs WHERE tenant = ? AND id = ?", key.Tenant, key.ID); err != nil {
+		if err := dropBlobs(c, "tenant = ? AND id = ?", key.Tenant, key.ID); err != nil {
 			return err
 		}
 		if _, err := c.exec("UPDATE meta SET value = value + 1 WHERE name = 'unscrubbed'"); err != nil {

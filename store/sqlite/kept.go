@@ -62,40 +62,6 @@ func (s *Store) Trim(ctx context.Context, key session.Key, life, upTo uint64) er
 	})
 }
 
-// PutBlob keeps data under its digest; see session.Blobs. A life that is over is refused, so that nothing comes back
-// after an erase.
-func (s *Store) PutBlob(ctx context.Context, key session.Key, life uint64, digest string, data []byte) error {
-	return s.write(ctx, "sqlite.PutBlob", func(c *conns) error {
-		_, at, found, err := standing(c, key)
-		if err != nil {
-			return err
-		}
-		if found && life != at.Life || !found && life != at.Life+1 {
-			return errConflict
-		}
-		const put = "INSERT INTO blobs (tenant, id, life, digest, data) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
-		_, err = c.exec(put, key.Tenant, key.ID, int64(life), digest, bytesOf(data))
-		return err
-	})
-}
-
-// Blob returns what PutBlob kept; see session.Blobs.
-func (s *Store) Blob(ctx context.Context, key session.Key, life uint64, digest string) (data []byte, err error) {
-	const op = "sqlite.Blob"
-	err = s.view(ctx, op, func(r *reader) error {
-		found := false
-		err := r.query(readBlob, []any{key.Tenant, key.ID, int64(life), digest}, func(rows *sql.Rows) error {
-			found = true
-			return rows.Scan(&data)
-		})
-		if err == nil && !found {
-			return noValue(op)
-		}
-		return err
-	})
-	return data, err
-}
-
 // Due returns heads that need attention; see session.Agenda. A limit of 0 means all.
 func (s *Store) Due(ctx context.Context, owner string, before session.Millis, limit int) ([]session.Head, error) {
 	if limit <= 0 {

@@ -98,8 +98,8 @@ var badPaths = map[string]struct {
 		return path
 	}, fault.Config, "another program"},
 	"newer schema": {func(t *testing.T, dir string) string {
-		return changed(t, dir, "UPDATE meta SET value = 2 WHERE name = 'schema'")
-	}, fault.Unreadable, "schema 2"},
+		return changed(t, dir, "UPDATE meta SET value = 9 WHERE name = 'schema'")
+	}, fault.Unreadable, "schema 9"},
 	"newer format": {func(t *testing.T, dir string) string {
 		return changed(t, dir, "UPDATE meta SET value = 7 WHERE name = 'format'")
 	}, fault.Unreadable, "format 7"},
@@ -220,7 +220,7 @@ func TestManyMayOpenANewFileAtOnce(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			if m, err := s.Meta(t.Context()); err != nil || m != (session.Meta{Format: Format, Generation: 1}) {
+			if m, err := s.Meta(t.Context()); err != nil || m != (session.Meta{Format: Format, Generation: 1, Buckets: 1}) {
 				t.Errorf("meta %+v, %v", m, err)
 			}
 			if err := s.Close(); err != nil {

@@ -10,7 +10,7 @@ import (
 
 const (
 	// Schema is the version of the tables that this release makes and reads.
-	Schema = 1
+	Schema = 2
 	// Format is what [Store.Meta] reports of a store that this release makes.
 	Format = 1
 	// applicationID marks the file's header ("agk1"), so that tools can name it and nothing else is taken for it.
@@ -34,14 +34,23 @@ var tables = []string{
 		sid INTEGER NOT NULL, seq INTEGER NOT NULL, id TEXT NOT NULL, data BLOB NOT NULL,
 		UNIQUE (sid, seq))`,
 	`CREATE TABLE snapshots (sid INTEGER PRIMARY KEY, seq INTEGER NOT NULL, data BLOB NOT NULL)`,
-	`CREATE TABLE blobs (
-		tenant TEXT NOT NULL, id TEXT NOT NULL, life INTEGER NOT NULL, digest TEXT NOT NULL, data BLOB NOT NULL,
-		UNIQUE (tenant, id, life, digest))`,
+	blobTables[0],
+	blobTables[1],
 	`CREATE TABLE tombstones (
 		hash BLOB NOT NULL UNIQUE, life INTEGER NOT NULL, until INTEGER NOT NULL, keys TEXT NOT NULL)`,
 	`CREATE INDEX tombstones_until ON tombstones (until)`,
 	`CREATE TABLE replicas (id TEXT NOT NULL UNIQUE, counter INTEGER NOT NULL, info BLOB)`,
 	`CREATE TABLE hints (name TEXT NOT NULL UNIQUE, value BLOB, until INTEGER NOT NULL)`,
+}
+
+// A blob stands in parts: a row of many megabytes would have to be written, and kept in memory, as one.
+var blobTables = [...]string{
+	`CREATE TABLE blobs (
+		bid INTEGER PRIMARY KEY,
+		tenant TEXT NOT NULL, id TEXT NOT NULL, life INTEGER NOT NULL, digest TEXT NOT NULL,
+		size INTEGER NOT NULL, written INTEGER NOT NULL,
+		UNIQUE (tenant, id, life, digest))`,
+	`CREATE TABLE blob_parts (bid INTEGER NOT NULL, part INTEGER NOT NULL, data BLOB NOT NULL, UNIQUE (bid, part))`,
 }
 
 // initialise makes the tables of an empty file, or checks that the file is one of ours that this release can use. It
@@ -107,14 +116,35 @@ func verify(ctx context.Context, w *sql.Conn) error {
 	if err != nil {
 		return err
 	}
-	if m["schema"] > Schema || m["format"] > Format {
+	if m["schema"] > Schema {
 		return fault.New(fault.Unreadable, "", "the store has schema %d and format %d; this release knows up to %d and %d",
 			m["schema"], m["format"], Schema, Format).WithTry("use the newer release that made it")
 	}
-	if m["schema"] < 1 || m["format"] < 1 || m["generation"] < 1 {
+	if m["schema"] < 1 {
 		return fault.New(fault.Corrupt, "", "the store does not say its schema, format and generation")
 	}
-	return nil
+	if err := metaOf(m).Check(session.Meta{Format: Format, Buckets: 1}); err != nil {
+		return err
+	}
+	return upgrade(ctx, w, m["schema"])
+}
+
+// upgrade takes the tables to this release's schema. Schema 1 had other tables for blobs, which nothing was ever put in.
+func upgrade(ctx context.Context, w *sql.Conn, from int64) error {
+	if from == Schema {
+		return nil
+	}
+	for _, q := range append([]string{"DROP TABLE blobs"}, blobTables[:]...) {
+		if _, err := w.ExecContext(ctx, q); err != nil {
+			return err
+		}
+	}
+	_, err := w.ExecContext(ctx, "UPDATE meta SET value = ? WHERE name = 'schema'", Schema)
+	return err
+}
+
+func metaOf(m map[string]int64) session.Meta {
+	return session.Meta{Format: int(m["format"]), Generation: uint64(m["generation"]), Buckets: 1}
 }
 
 // queryer is a connection, a pool or a transaction.
@@ -140,12 +170,21 @@ func readMeta(ctx context.Context, q queryer) (map[string]int64, error) {
 	return m, rows.Err()
 }
 
-// Meta returns what was fixed when the file was made, and the generation.
+// Meta returns what was fixed when the file was made, and the generation. The agenda is not divided, and a file needs no
+// prefix.
 func (s *Store) Meta(ctx context.Context) (out session.Meta, err error) {
 	err = s.view(ctx, "sqlite.Meta", func(r *reader) error {
 		m, err := readMeta(ctx, r.tx)
-		out = session.Meta{Format: int(m["format"]), Generation: uint64(m["generation"])}
+		out = metaOf(m)
 		return err
 	})
 	return out, err
+}
+
+// RaiseGeneration tells every replica to stop; see session.Directory.
+func (s *Store) RaiseGeneration(ctx context.Context) error {
+	return s.write(ctx, "sqlite.RaiseGeneration", func(c *conns) error {
+		_, err := c.exec("UPDATE meta SET value = value + 1 WHERE name = 'generation'")
+		return err
+	})
 }

@@ -87,6 +87,7 @@ const (
 	readFirst
 	readSnapshot
 	readBlob
+	readBlobs
 	readDue
 	readList
 	readReplicas
@@ -102,8 +103,10 @@ var readSQL = [numReads]string{
 	readRecords:  "SELECT seq, id, data FROM records WHERE sid = (SELECT sid FROM sessions WHERE tenant = ? AND id = ?) AND seq > ? ORDER BY seq LIMIT ?",
 	readFirst:    "SELECT min(seq) FROM records WHERE sid = (SELECT sid FROM sessions WHERE tenant = ? AND id = ?)",
 	readSnapshot: "SELECT s.life, n.seq, n.data FROM sessions s JOIN snapshots n ON n.sid = s.sid WHERE s.tenant = ? AND s.id = ?",
-	readBlob:     "SELECT data FROM blobs WHERE tenant = ? AND id = ? AND life = ? AND digest = ?",
-	readDue:      "SELECT " + headColumns + " FROM sessions WHERE owner = ? AND due <> 0 AND due <= ? ORDER BY due, tenant, id LIMIT ?",
+	readBlob: "SELECT b.size, p.data FROM blobs b LEFT JOIN blob_parts p ON p.bid = b.bid" +
+		" WHERE b.tenant = ? AND b.id = ? AND b.life = ? AND b.digest = ? ORDER BY p.part",
+	readBlobs: "SELECT digest, size, written FROM blobs WHERE tenant = ? AND id = ? AND life = ? ORDER BY digest",
+	readDue:   "SELECT " + headColumns + " FROM sessions WHERE owner = ? AND due <> 0 AND due <= ? ORDER BY due, tenant, id LIMIT ?",
 	readList: "SELECT " + headColumns + " FROM sessions WHERE tenant = ?1 AND id > ?2 AND (?3 = '' OR instr(id, ?3) > 0)" +
 		" AND (?4 = 0 OR owner <> '' OR due <> expiry) ORDER BY id LIMIT ?5",
 	readReplicas: "SELECT id, counter, info FROM replicas ORDER BY id",
