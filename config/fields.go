@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"reflect"
 	"regexp"
 	"strconv"
@@ -24,7 +25,9 @@ type field struct {
 	pattern  *regexp.Regexp
 	min, max string
 	unit     string // "seconds": a bare number is taken as seconds; "bytes" is for people
-	keys     string // what the keys of a map are: "id" or "header"
+	keys     string // what the keys of a map are, a key of mapKeys
+	either   string // another key: exactly one of the two has to be given
+	hidden   bool   // a value that does not fit the pattern may be a secret, and is not quoted
 	required bool
 	optional bool // left out of prints while unset
 }
@@ -59,7 +62,7 @@ func readTags(f reflect.StructField, index int) field {
 	out := field{
 		name: tag.Get("yaml"), index: index, typ: f.Type, doc: tag.Get("doc"), def: def, hasDef: hasDef,
 		enum: list(tag.Get("enum")), later: list(tag.Get("later")), min: tag.Get("min"), max: tag.Get("max"),
-		unit: tag.Get("unit"), keys: tag.Get("keys"),
+		unit: tag.Get("unit"), keys: tag.Get("keys"), either: tag.Get("either"), hidden: tag.Get("hidden") == "true",
 		required: tag.Get("required") == "true", optional: tag.Get("optional") == "true",
 	}
 	if p := tag.Get("pattern"); p != "" {
@@ -76,6 +79,11 @@ func list(text string) []string {
 		return nil
 	}
 	return strings.Split(text, ",")
+}
+
+// element is the field of a list's elements: a list of choices has its tags on the list.
+func (f field) element() field {
+	return field{name: f.name, typ: f.typ.Elem(), enum: f.enum, pattern: f.pattern}
 }
 
 // identifier reports whether a value of the field is a fixed choice or a name, in which references to secrets have no
@@ -95,7 +103,7 @@ func isScalar(t reflect.Type) bool {
 		return false
 	}
 	switch t.Kind() {
-	case reflect.String, reflect.Bool, reflect.Int, reflect.Int64:
+	case reflect.String, reflect.Bool, reflect.Int, reflect.Int64, reflect.Float64:
 		return true
 	}
 	return false
@@ -118,6 +126,12 @@ func (f field) parse(text string) (reflect.Value, error) {
 			return reflect.Value{}, fmt.Errorf("it is neither true nor false")
 		}
 		return reflect.ValueOf(b), nil
+	case f.typ.Kind() == reflect.Float64:
+		n, err := strconv.ParseFloat(text, 64)
+		if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
+			return reflect.Value{}, fmt.Errorf("it is no number, as 0.25 is one")
+		}
+		return reflect.ValueOf(n), nil
 	default:
 		n, err := strconv.ParseInt(text, 0, 64)
 		if err != nil {
@@ -160,7 +174,7 @@ func (f field) example() string {
 		return "http://127.0.0.1:9001/path"
 	case f.typ.Kind() == reflect.Bool:
 		return "true"
-	case f.typ.Kind() == reflect.Int, f.typ.Kind() == reflect.Int64:
+	case f.typ.Kind() == reflect.Int, f.typ.Kind() == reflect.Int64, f.typ.Kind() == reflect.Float64:
 		return "1"
 	}
 	return `"text"`
@@ -183,6 +197,8 @@ func (f field) sort() string {
 		return "true or false"
 	case reflect.Int, reflect.Int64:
 		return "a whole number"
+	case reflect.Float64:
+		return "a number"
 	case reflect.Slice:
 		return "a list"
 	}
@@ -201,6 +217,8 @@ func setDefaults(v reflect.Value) {
 			at.SetBytes([]byte(f.def))
 		case f.typ.Kind() == reflect.String:
 			at.SetString(f.def)
+		case f.typ.Kind() == reflect.Slice: // of text
+			at.Set(reflect.ValueOf(list(f.def)))
 		default:
 			parsed, err := f.parse(f.def)
 			if err != nil {

@@ -24,9 +24,9 @@ const (
 
 // wires has one line for each format that is spoken.
 var wires = []wire{
-	// bedrockWire{},
+	bedrockWire{},
 	anthropicWire{},
-	// geminiWire{},
+	geminiWire{},
 	openaiWire{},
 }
 
