@@ -140,6 +140,31 @@ func timedOut(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
+// ReadRefusal reads the body of a response with an error status, at most 64 KiB of it; the rest of a body that breaks
+// off is not missed, for the status is there. The text is what to show where the body is not of the provider's form.
+// The error is Cancelled.
+func ReadRefusal(ctx context.Context, op string, res *http.Response) (body []byte, text string, err error) {
+	body, err = io.ReadAll(io.LimitReader(res.Body, 64<<10))
+	if err != nil && ctx.Err() != nil {
+		return nil, "", Cancelled(ctx, op)
+	}
+	text = strings.TrimSpace(string(body))
+	if text == "" || strings.HasPrefix(text, "<") { // a gateway's page says nothing that helps
+		text = http.StatusText(res.StatusCode)
+	}
+	return body, text, nil
+}
+
+// Failure is the error for what a provider reported: of a kind, with a text that is made safe, a hint when to come back
+// (0: none), and the advice that belongs to the kind.
+func Failure(kind fault.Kind, op, text string, after time.Duration, scrub *Scrubber) error {
+	e := fault.New(kind, op, "%s", scrub.Clean(text)).WithAfter(after)
+	if try := Advice(kind); try != "" {
+		e = e.WithTry("%s", try)
+	}
+	return e
+}
+
 // NewHTTPClient is an HTTP client for a provider. It differs from http.DefaultClient in keeping as many idle
 // connections as an agent's parallel calls need. It sets no time-out: the caller's context is the clock.
 func NewHTTPClient() *http.Client {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -13,9 +12,6 @@ import (
 	"github.com/agentkernel/agentkernel/fault"
 	"github.com/agentkernel/agentkernel/model"
 )
-
-// maxRefusal bounds what is read of a refusal's body, in bytes.
-const maxRefusal = 64 << 10
 
 // problem is a failure as the provider reports it.
 type problem struct {
@@ -65,16 +61,13 @@ func parseProblem(data []byte) *problem {
 
 // refusal is the fault of a response with another status than 200.
 func refusal(ctx context.Context, res *http.Response, scrub *model.Scrubber) error {
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxRefusal))
-	if err != nil && ctx.Err() != nil {
-		return model.Cancelled(ctx, op)
+	body, text, err := model.ReadRefusal(ctx, op, res)
+	if err != nil {
+		return err
 	}
-	p := parseProblem(body) // a body that was cut still has its status
+	p := parseProblem(body)
 	if p == nil {
-		p = &problem{msg: strings.TrimSpace(string(body))}
-		if p.msg == "" || strings.HasPrefix(p.msg, "<") { // a gateway's page says nothing that helps
-			p.msg = http.StatusText(res.StatusCode)
-		}
+		p = &problem{msg: text}
 	}
 	p.status = res.StatusCode
 	return p.failure(res.Header, scrub)
@@ -83,11 +76,7 @@ func refusal(ctx context.Context, res *http.Response, scrub *model.Scrubber) err
 // failure turns p into the error that Generate returns.
 func (p *problem) failure(h http.Header, scrub *model.Scrubber) error {
 	kind := table.Kind(p.status, p.msg, p.code, p.typ)
-	e := fault.New(kind, op, "%s", scrub.Clean(p.Error())).WithAfter(retryAfter(h, kind, time.Now()))
-	if try := model.Advice(kind); try != "" {
-		e = e.WithTry("%s", try)
-	}
-	return e
+	return model.Failure(kind, op, p.Error(), retryAfter(h, kind, time.Now()), scrub)
 }
 
 // failure is the error for an answer that could not be read or does not stand.

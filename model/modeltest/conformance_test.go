@@ -83,6 +83,25 @@ func brokenAnswers() []broken {
 			"hint seconds":                          "2 requests",
 			"text comes in order and is the answer": "the emitted pieces",
 		}},
+		{"forgets what is asked for beside text, and what came from a cache", func(good model.Provider) generate {
+			return func(ctx context.Context, req *model.Request, emit func(model.Chunk)) (*model.Answer, error) {
+				plain := &model.Request{Model: req.Model, Tools: req.Tools}
+				for _, m := range req.Messages {
+					m.Parts = slices.DeleteFunc(slices.Clone(m.Parts), func(p model.Part) bool { return p.File != nil })
+					plain.Messages = append(plain.Messages, m)
+				}
+				a, err := good.Generate(ctx, plain, emit)
+				if a != nil {
+					a.Usage.Input, a.Usage.Cached = a.Usage.Input-a.Usage.Cached, 0
+				}
+				return a, err
+			}
+		}, map[string]string{
+			"files reach the server": "paper.pdf did not arrive", "the wanted schema reaches the server": "did not arrive",
+			"a file of a type that the provider cannot send is refused before it is sent": "want a failure of kind unsupported",
+			"the wish for no calls reaches the server":                                    "did not arrive",
+			"what came from a cache is part of the input":                                 "the usage is",
+		}},
 		{"trusts an end without a finish reason", func(good model.Provider) generate {
 			return func(ctx context.Context, req *model.Request, emit func(model.Chunk)) (*model.Answer, error) {
 				var text strings.Builder

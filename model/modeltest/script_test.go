@@ -30,6 +30,8 @@ func TestMistakesInAFaultScriptAreNamedWithTheirPlace(t *testing.T) {
 		{`{"headers": {"content-length": "3"}}`, "headers: Content-Length is set by the server"},
 		{`{"cut_after": 1, "stall_after": 2}`, "only one of"},
 		{`{"empty": true, "unfinished_call": true}`, "unfinished_call: an empty answer"},
+		{`{"cached": -1}`, "cached: -1 is less than 0"},
+		{`{"cached": 1, "status": 500}`, "cached: the request is refused"},
 		{`{"no_finish": true, "finish": "stop"}`, "no_finish: the step also"},
 	}
 	for _, c := range cases {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -17,9 +16,6 @@ import (
 )
 
 const op = "openai.Generate"
-
-// maxRefusal bounds what is read of a refusal's body, in bytes.
-const maxRefusal = 64 << 10
 
 // problem is a failure as the provider reports it, or as the check of an answer finds it.
 type problem struct {
@@ -120,16 +116,13 @@ func looseProblem(data []byte) *problem {
 
 // refusal is the fault of a response with another status than 200.
 func refusal(ctx context.Context, res *http.Response, scrub *model.Scrubber) error {
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxRefusal))
-	if err != nil && ctx.Err() != nil {
-		return model.Cancelled(ctx, op)
+	body, text, err := model.ReadRefusal(ctx, op, res)
+	if err != nil {
+		return err
 	}
-	p := looseProblem(body) // a body that was cut still has its status
+	p := looseProblem(body)
 	if p == nil {
-		p = &problem{msg: strings.TrimSpace(string(body))}
-		if p.msg == "" || strings.HasPrefix(p.msg, "<") { // a gateway's page says nothing that helps
-			p.msg = http.StatusText(res.StatusCode)
-		}
+		p = &problem{msg: text}
 	}
 	p.status = res.StatusCode
 	return p.failure(res.Header, scrub)
@@ -137,12 +130,7 @@ func refusal(ctx context.Context, res *http.Response, scrub *model.Scrubber) err
 
 // failure turns p into the error that Generate returns.
 func (p *problem) failure(h http.Header, scrub *model.Scrubber) error {
-	kind := classify(p)
-	e := fault.New(kind, op, "%s", scrub.Clean(p.Error())).WithAfter(retryAfter(h, time.Now()))
-	if try := model.Advice(kind); try != "" {
-		e = e.WithTry("%s", try)
-	}
-	return e
+	return model.Failure(classify(p), op, p.Error(), retryAfter(h, time.Now()), scrub)
 }
 
 // failure is the error for an answer that could not be read or does not stand.
