@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"iter"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -173,7 +174,7 @@ func (s *Server) turnEvents(ctx context.Context, in *eventsInput) (*huma.StreamR
 			return &huma.StreamResponse{Body: func(ctx huma.Context) { ctx.SetStatus(http.StatusNoContent) }}, nil
 		}
 	}
-	return s.stream(h, after, func() {}), nil
+	return s.stream(func(ctx context.Context) iter.Seq2[agentkernel.Event, error] { return h.Events(ctx, after) }, func() {}), nil
 }
 
 // sawEnd reports whether nothing comes after the event with id after, of a turn that has ended.
