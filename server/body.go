@@ -69,7 +69,7 @@ func (b *body) refusal(err error, allowed int64) error {
 	var timeout net.Error
 	switch {
 	case errors.Is(err, errOver):
-		return fault.New(fault.TooLarge, "", "the request's body is too large: %d bytes are allowed beside files", allowed)
+		return fault.New(fault.TooLarge, "", "the request's body is too large: of bytes that are not a file's, %d are allowed", allowed)
 	case errors.Is(err, errNotUTF8):
 		return fault.New(fault.BadRequest, "", "the body is not valid UTF-8")
 	case errors.As(err, &timeout) && timeout.Timeout():

@@ -19,7 +19,7 @@ type ChatFile struct {
 	_         struct{} `additionalProperties:"false"`
 	Name      string   `json:"name,omitempty" doc:"What the user calls it; a path before it is dropped" example:"invoice.pdf"`
 	MediaType string   `json:"media_type,omitempty" doc:"image/png, image/jpeg, image/gif, image/webp, application/pdf, application/json or text/*; without it the content decides" example:"application/pdf"`
-	Data      string   `json:"data" contentEncoding:"base64" doc:"The content in base64, padded"`
+	Data      string   `json:"data" encoding:"base64" doc:"The content in base64, padded"`
 }
 
 const (

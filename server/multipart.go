@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 type formReader struct {
 	s      *Server
 	b      *body
+	end    *endSeeker
 	parts  *multipart.Reader
 	fields map[string]string
 	files  []model.File
@@ -35,7 +37,8 @@ func (s *Server) readForm(in *wire) (map[string]string, []model.File, error) {
 	}
 	b, done := s.body(in)
 	defer done()
-	r := &formReader{s: s, b: b, parts: multipart.NewReader(b, params["boundary"]), fields: map[string]string{}}
+	end := &endSeeker{r: b, last: []byte("--" + params["boundary"] + "--")}
+	r := &formReader{s: s, b: b, end: end, parts: multipart.NewReader(end, params["boundary"]), fields: map[string]string{}}
 	if err := r.read(); err != nil {
 		return nil, nil, err
 	}
@@ -45,7 +48,7 @@ func (s *Server) readForm(in *wire) (map[string]string, []model.File, error) {
 func (r *formReader) read() error {
 	for {
 		p, err := r.parts.NextRawPart()
-		if err == io.EOF && r.b.read > 0 {
+		if err == io.EOF && r.end.seen {
 			return r.rest()
 		}
 		if err == nil {
@@ -55,6 +58,25 @@ func (r *formReader) read() error {
 			return r.refusal(err)
 		}
 	}
+}
+
+// endSeeker notes whether the last boundary of a form came by: package multipart takes a form that is cut off within the
+// headers of a part for one that ends before it.
+type endSeeker struct {
+	r    io.Reader
+	last []byte
+	tail []byte // what may be its beginning
+	seen bool
+}
+
+func (e *endSeeker) Read(p []byte) (n int, err error) {
+	n, err = e.r.Read(p)
+	if !e.seen {
+		e.tail = append(e.tail, p[:n]...)
+		e.seen = bytes.Contains(e.tail, e.last)
+		e.tail = append(e.tail[:0], e.tail[max(0, len(e.tail)-len(e.last)+1):]...)
+	}
+	return n, err
 }
 
 // rest reads what comes after the last part, which is nothing worth keeping, but it is bounded too.
@@ -81,7 +103,9 @@ func (r *formReader) refusal(err error) error {
 	return bad("the body is not a form: %.200v", err)
 }
 
-func bad(format string, args ...any) *fault.Error { return fault.New(fault.BadRequest, "", format, args...) }
+func bad(format string, args ...any) *fault.Error {
+	return fault.New(fault.BadRequest, "", format, args...)
+}
 
 func isFault(err error) bool {
 	var f *fault.Error

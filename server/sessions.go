@@ -2,6 +2,10 @@ package server
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"iter"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -42,6 +46,13 @@ type sessionsInput struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many sessions at most"`
 }
 
+type sessionEventsInput struct {
+	wire
+	ID          string `path:"id" doc:"A session_id" example:"s_1f2e"`
+	LastEventID string `header:"Last-Event-ID" maxLength:"512" doc:"The id of the last event that was seen"`
+	After       string `query:"after" maxLength:"512" doc:"The same, for clients that cannot send the header, which counts where both are sent"`
+}
+
 type journalInput struct {
 	wire
 	ID    string `path:"id" doc:"A session_id" example:"s_1f2e"`
@@ -55,8 +66,13 @@ func (s *Server) routeSessions() {
 	}
 	huma.Register(s.api, op("list-sessions", http.MethodGet, "", "List sessions", "In the order of their ids."), s.listSessions)
 	huma.Register(s.api, op("get-session", http.MethodGet, "/{id}", "Show a session", ""), s.getSession)
-	huma.Register(s.api, op("get-messages", http.MethodGet, "/{id}/messages", "Show a session's conversation", "What was said and called so far, the running turn included."), s.getMessages)
-	huma.Register(s.api, op("get-journal", http.MethodGet, "/{id}/journal", "Show a session's journal", "Every record that was written, in order."), s.getJournal)
+	messages := op("get-messages", http.MethodGet, "/{id}/messages", "Show a session's conversation", "What was said and called so far, the running turn included. Files are named, not shown.")
+	messages.Responses = s.responses(map[string]*huma.Response{"200": {Description: "The conversation", Content: s.media("application/json", MessageList{})}})
+	huma.Register(s.api, messages, s.getMessages)
+	huma.Register(s.api, op("get-journal", http.MethodGet, "/{id}/journal", "Show a session's journal", "Every record that was written, in order. A page ends early when its records are large."), s.getJournal)
+	events := op("session-events", http.MethodGet, "/{id}/events", "Follow a session", "Server-sent events of all turns of the session, from now on or from after a given one, each with its turn_id: those of a turn's own stream. The stream goes on after a done.")
+	events.Responses = s.responses(map[string]*huma.Response{"200": {Description: "The events", Content: eventStream()}})
+	huma.Register(s.api, events, s.sessionEvents)
 	erase := op("erase-session", http.MethodDelete, "/{id}", "Erase a session", "Its running turn stops and its content is deleted for good. Requests that repeat an idempotency key of it are answered 410.")
 	erase.DefaultStatus = http.StatusNoContent
 	huma.Register(s.api, erase, s.eraseSession)
@@ -88,27 +104,94 @@ func (s *Server) getSession(ctx context.Context, in *sessionInput) (*struct{ Bod
 	return &struct{ Body agentkernel.SessionInfo }{info}, nil
 }
 
-func (s *Server) getMessages(ctx context.Context, in *sessionInput) (*struct{ Body MessageList }, error) {
+func (s *Server) getMessages(ctx context.Context, in *sessionInput) (*huma.StreamResponse, error) {
 	in.aboutSession(in.ID)
 	messages, err := s.k.Messages(keyOf(ctx, in.ID))
 	if err != nil {
 		return nil, s.problemOf(ctx, err)
 	}
-	return &struct{ Body MessageList }{MessageList{Session: in.ID, Messages: orEmpty(messages)}}, nil
+	return jsonList(map[string]any{"session_id": in.ID}, "messages", messages), nil
 }
+
+// jsonList answers with an object of which one field is a list that may be large: it is written element by element, and
+// never held as a whole.
+func jsonList[T any](head map[string]any, name string, list []T) *huma.StreamResponse {
+	return &huma.StreamResponse{Body: func(ctx huma.Context) {
+		ctx.SetHeader("Content-Type", "application/json")
+		ctx.SetStatus(http.StatusOK)
+		w := ctx.BodyWriter()
+		begin, err := json.Marshal(head)
+		if err != nil {
+			panic(err) // it is made of texts
+		}
+		_, _ = fmt.Fprintf(w, "%s,%q:[", begin[:len(begin)-1], name)
+		for i, e := range list {
+			b, err := json.Marshal(e)
+			if err != nil {
+				panic(err) // it was read from JSON
+			}
+			if i > 0 {
+				b = append([]byte{','}, b...)
+			}
+			if _, err := w.Write(b); err != nil {
+				return // there is nobody to tell
+			}
+		}
+		_, _ = io.WriteString(w, "]}\n")
+	}}
+}
+
+// pageBytes is about how large a page of a journal may be. Records are read a few at a time until it is.
+const (
+	pageBytes  = 4 << 20
+	pageStride = 32 // records
+)
 
 func (s *Server) getJournal(ctx context.Context, in *journalInput) (*struct{ Body JournalPage }, error) {
 	in.aboutSession(in.ID)
-	records, err := s.k.Journal(ctx, keyOf(ctx, in.ID), in.After, in.Limit+1)
-	if err != nil {
+	page := JournalPage{Session: in.ID, Records: []agentkernel.JournalEntry{}}
+	after, size, full := in.After, 0, false
+	for {
+		want := min(pageStride, in.Limit-len(page.Records))
+		records, err := s.k.Journal(ctx, keyOf(ctx, in.ID), after, want+1) // one more tells whether there is more
+		if err != nil {
+			return nil, s.problemOf(ctx, err)
+		}
+		for _, r := range records[:min(want, len(records))] {
+			if full {
+				break
+			}
+			b, err := json.Marshal(r)
+			if err != nil {
+				return nil, s.problemOf(ctx, err)
+			}
+			page.Records = append(page.Records, r)
+			after, size = r.Seq, size+len(b)
+			full = size >= pageBytes || len(page.Records) == in.Limit
+		}
+		more := len(records) > 0 && records[len(records)-1].Seq > after
+		if full && more {
+			page.Next = after
+		}
+		if full || !more {
+			return &struct{ Body JournalPage }{page}, nil
+		}
+	}
+}
+
+func (s *Server) sessionEvents(ctx context.Context, in *sessionEventsInput) (*huma.StreamResponse, error) {
+	in.aboutSession(in.ID)
+	if _, err := s.k.Session(keyOf(ctx, in.ID)); err != nil {
 		return nil, s.problemOf(ctx, err)
 	}
-	out := &struct{ Body JournalPage }{JournalPage{Session: in.ID, Records: orEmpty(records)}}
-	if len(records) > in.Limit {
-		out.Body.Records = records[:in.Limit]
-		out.Body.Next = records[in.Limit-1].Seq
+	after := in.LastEventID
+	if after == "" {
+		after = in.After
 	}
-	return out, nil
+	events := func(ctx context.Context) iter.Seq2[agentkernel.Event, error] {
+		return s.k.SessionEvents(ctx, keyOf(ctx, in.ID), after)
+	}
+	return s.stream(events, func() {}), nil
 }
 
 func (s *Server) eraseSession(ctx context.Context, in *sessionInput) (*struct{}, error) {
