@@ -241,21 +241,26 @@ func (s *Server) answer(ctx context.Context, i *agentkernel.TurnInfo, steered, a
 	case always202 || !i.State.Ended():
 		return s.json(http.StatusAccepted, i.ID, Pending{Turn: i.ID, Session: i.Session, Agent: i.Agent, State: i.State, Waiting: i.Waiting, Behind: i.Behind, Steered: steered}), nil
 	case i.State == session.Completed:
-		r := ChatReply{
-			Value: i.Value, Session: i.Session, Turn: i.ID, Agent: i.Agent, State: i.State,
-			Input: i.Input, Output: i.Output, RanMS: i.RanMS,
-			Steered: steered, AnsweredBy: i.AnsweredBy, Cost: i.Cost, Degraded: i.Degraded,
-		}
-		if i.Result != nil {
-			r.Result = *i.Result
-		}
-		return s.json(http.StatusOK, "", r), nil
+		return s.json(http.StatusOK, "", chatReply(i, steered)), nil
 	}
 	p := s.problemOf(ctx, i.Err())
 	if p.Try == "" {
 		p.Try = "POST /api/v1/turns/" + i.ID + "/retry starts it again with what was already done"
 	}
 	return nil, p
+}
+
+// chatReply is the answer of a turn that completed.
+func chatReply(i *agentkernel.TurnInfo, steered bool) ChatReply {
+	r := ChatReply{
+		Value: i.Value, Session: i.Session, Turn: i.ID, Agent: i.Agent, State: i.State,
+		Input: i.Input, Output: i.Output, RanMS: i.RanMS,
+		Steered: steered, AnsweredBy: i.AnsweredBy, Cost: i.Cost, Degraded: i.Degraded,
+	}
+	if i.Result != nil {
+		r.Result = *i.Result
+	}
+	return r
 }
 
 // json answers with a body, and with the Location of a turn if there is one.
