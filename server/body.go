@@ -30,11 +30,13 @@ var (
 	errNotUTF8 = errors.New("the body is not valid UTF-8")
 )
 
-// body begins to read a request's body. The returned function ends it.
-func (s *Server) body(x *wire) (b *body, done func()) {
-	b = &body{r: x.r.Body, rc: http.NewResponseController(x.w), timeout: s.cfg.BodyTimeout, piece: s.cfg.MaxBody, limit: s.cfg.MaxBody}
-	return b, func() { _ = b.rc.SetReadDeadline(time.Time{}) }
+// body begins to read a request's body.
+func (s *Server) body(x *wire) *body {
+	return &body{r: x.r.Body, rc: http.NewResponseController(x.w), timeout: s.cfg.BodyTimeout, piece: s.cfg.MaxBody, limit: s.cfg.MaxBody}
 }
+
+// done is called when the whole body was read. Otherwise the deadline stays, for net/http reads on to keep the connection.
+func (b *body) done() { _ = b.rc.SetReadDeadline(time.Time{}) }
 
 // Read reads up to the limit; there it is errOver unless the body ends.
 func (b *body) Read(p []byte) (n int, err error) {

@@ -26,8 +26,7 @@ type chatReader struct {
 // readChat reads the body of a chat request: its files, and its other fields as they were sent. A name that is given
 // twice is refused: which one counts is for nobody to guess.
 func (s *Server) readChat(in *wire) (map[string]any, []model.File, error) {
-	b, done := s.body(in)
-	defer done()
+	b := s.body(in)
 	b.text = &utf8Check{}
 	r := &chatReader{s: s, b: b, d: json.NewDecoder(b)}
 	r.d.UseNumber()
@@ -35,6 +34,7 @@ func (s *Server) readChat(in *wire) (map[string]any, []model.File, error) {
 	if err != nil {
 		return nil, nil, r.refusal(err)
 	}
+	b.done()
 	return fields, r.files, nil
 }
 

@@ -35,13 +35,13 @@ func (s *Server) readForm(in *wire) (map[string]string, []model.File, error) {
 		return nil, nil, fault.New(fault.BadRequest, "", "the header Content-Type has no boundary of 1 to %d characters", longestBoundary).
 			WithTry("let the HTTP client write that header")
 	}
-	b, done := s.body(in)
-	defer done()
+	b := s.body(in)
 	end := &endSeeker{r: b, last: []byte("--" + params["boundary"] + "--")}
 	r := &formReader{s: s, b: b, end: end, parts: multipart.NewReader(end, params["boundary"]), fields: map[string]string{}}
 	if err := r.read(); err != nil {
 		return nil, nil, err
 	}
+	b.done()
 	return r.fields, r.files, nil
 }
 

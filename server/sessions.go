@@ -110,38 +110,46 @@ func (s *Server) getMessages(ctx context.Context, in *sessionInput) (*huma.Strea
 	if err != nil {
 		return nil, s.problemOf(ctx, err)
 	}
-	return jsonList(map[string]any{"session_id": in.ID}, "messages", messages), nil
+	return s.jsonList(map[string]any{"session_id": in.ID}, "messages", messages), nil
 }
 
-// jsonList answers with an object of which one field is a list that may be large: it is written element by element, and
-// never held as a whole.
-func jsonList[T any](head map[string]any, name string, list []T) *huma.StreamResponse {
+// jsonList answers with an object of which one field is a list that may be large.
+func (s *Server) jsonList(head map[string]any, name string, list []model.Message) *huma.StreamResponse {
 	return &huma.StreamResponse{Body: func(ctx huma.Context) {
 		ctx.SetHeader("Content-Type", "application/json")
 		ctx.SetStatus(http.StatusOK)
-		w := ctx.BodyWriter()
-		begin, err := json.Marshal(head)
-		if err != nil {
-			panic(err) // it is made of texts
+		if err := writeList(ctx.BodyWriter(), head, name, list); err != nil && ctx.Context().Err() == nil {
+			s.cfg.Logger.Warn("an answer was not written", "error", err)
 		}
-		_, _ = fmt.Fprintf(w, "%s,%q:[", begin[:len(begin)-1], name)
-		for i, e := range list {
-			b, err := json.Marshal(e)
-			if err != nil {
-				panic(err) // it was read from JSON
-			}
-			if i > 0 {
-				b = append([]byte{','}, b...)
-			}
-			if _, err := w.Write(b); err != nil {
-				return // there is nobody to tell
-			}
-		}
-		_, _ = io.WriteString(w, "]}\n")
 	}}
 }
 
-// pageBytes is about how large a page of a journal may be. Records are read a few at a time until it is.
+// writeList writes the list element by element: as a whole it is never held.
+func writeList[T any](w io.Writer, head map[string]any, name string, list []T) error {
+	begin, err := json.Marshal(head)
+	if err == nil {
+		_, err = fmt.Fprintf(w, "%s,%q:[", begin[:len(begin)-1], name)
+	}
+	for i, e := range list {
+		if err != nil {
+			return err
+		}
+		comma := ","
+		if i == 0 {
+			comma = ""
+		}
+		var b []byte
+		if b, err = json.Marshal(e); err == nil {
+			_, err = fmt.Fprintf(w, "%s%s", comma, b)
+		}
+	}
+	if err == nil {
+		_, err = io.WriteString(w, "]}\n")
+	}
+	return err
+}
+
+// A page of a journal ends with the record that makes it this large. Records are read a few at a time until then.
 const (
 	pageBytes  = 4 << 20
 	pageStride = 32 // records
