@@ -11,7 +11,6 @@ import (
 
 	"github.com/agentkernel/agentkernel"
 	"github.com/agentkernel/agentkernel/fault"
-	"github.com/agentkernel/agentkernel/session"
 )
 
 // turnOf is the turn that an event is about.
@@ -150,21 +149,13 @@ func TestASlowReaderOfASessionIsDropped(t *testing.T) {
 	}
 }
 
-func TestAnIdThatASessionNeverHadIsNoError(t *testing.T) {
+func TestAnIdThatASessionNeverHadIsRefused(t *testing.T) {
 	x := newSite(t)
 	x.begun("s")
-	for _, id := range []string{"nonsense", "0.0", "999.0", "1.0-1.m0"} {
-		s := x.open("GET", "/api/v1/sessions/s/events", "", "Last-Event-ID", id)
-		turn := as[ChatReply](t, x.chat(`{"prompt":"hello","session_id":"s"}`), 200)
-		for {
-			e := s.ended()
-			if e[len(e)-1].turn(t) == turn.Turn {
-				break
-			}
-		}
-		s.stop()
-		if turn.State != session.Completed {
-			t.Errorf("%+v", turn)
+	for _, id := range []string{"nonsense", "0.0", "999.0", "1.0-1.m0", "-1.0", "1", "1.x"} {
+		p := problem(t, x.do("GET", "/api/v1/sessions/s/events", "", "Last-Event-ID", id), 400, fault.BadRequest)
+		if p.SessionID != "s" || p.Try == "" {
+			t.Errorf("%+v", p)
 		}
 	}
 }

@@ -21,7 +21,7 @@ func TestALargeJournalIsPagedByItsSize(t *testing.T) {
 	const turns = 8
 	text := strings.Repeat("long ", 190_000)
 	for range turns {
-		as[ChatReply](t, x.chat(`{"prompt":"`+text+`","session_id":"l","agent":"scripted"}`), 200)
+		problem(t, x.chat(`{"prompt":"`+text+`","session_id":"l","agent":"refusing"}`), 422, fault.Refused)
 	}
 	var seqs []uint64
 	for after, pages := uint64(0), 0; pages == 0 || after > 0; pages++ {
@@ -37,8 +37,10 @@ func TestALargeJournalIsPagedByItsSize(t *testing.T) {
 			t.Fatal("the pages do not end")
 		}
 	}
-	if len(seqs) != 2*turns || seqs[0] != 1 || seqs[len(seqs)-1] != 2*turns {
-		t.Errorf("%v", seqs)
+	for i, seq := range seqs {
+		if seq != uint64(i+1) || len(seqs) < turns {
+			t.Fatalf("%v", seqs)
+		}
 	}
 	r := x.do("GET", "/api/v1/sessions/l/messages", "")
 	list := as[MessageList](t, r, 200)

@@ -3,14 +3,17 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
+	"math"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/agentkernel/agentkernel"
+	"github.com/agentkernel/agentkernel/fault"
 	"github.com/agentkernel/agentkernel/model"
 	"github.com/agentkernel/agentkernel/session"
 )
@@ -189,17 +192,37 @@ func (s *Server) getJournal(ctx context.Context, in *journalInput) (*struct{ Bod
 
 func (s *Server) sessionEvents(ctx context.Context, in *sessionEventsInput) (*huma.StreamResponse, error) {
 	in.aboutSession(in.ID)
-	if _, err := s.k.Session(keyOf(ctx, in.ID)); err != nil {
+	info, err := s.k.Session(keyOf(ctx, in.ID))
+	if err != nil {
 		return nil, s.problemOf(ctx, err)
 	}
 	after := in.LastEventID
 	if after == "" {
 		after = in.After
 	}
+	if after == "" { // now is when the client is answered, not when the first event is looked for
+		after = fmt.Sprintf("%d.%d", info.Records, math.MaxInt32)
+	}
 	events := func(ctx context.Context) iter.Seq2[agentkernel.Event, error] {
 		return s.k.SessionEvents(ctx, keyOf(ctx, in.ID), after)
 	}
+	if err := refusesToFollow(ctx, events); err != nil {
+		return nil, s.problemOf(ctx, err)
+	}
 	return s.stream(events, func() {}), nil
+}
+
+// refusesToFollow is why there is no stream, while that can still be said by a status.
+func refusesToFollow(ctx context.Context, events func(context.Context) iter.Seq2[agentkernel.Event, error]) error {
+	ctx, cancel := context.WithCancel(ctx)
+	cancel() // it does not wait for what there is to tell
+	for _, err := range events(ctx) {
+		if !errors.Is(err, context.Canceled) && fault.KindOf(err) != fault.Cancelled {
+			return err
+		}
+		break
+	}
+	return nil
 }
 
 func (s *Server) eraseSession(ctx context.Context, in *sessionInput) (*struct{}, error) {
