@@ -347,6 +347,7 @@ func TestABodyIsReadNoFurtherThanItMayBe(t *testing.T) {
 		body := &endless{begin: strings.NewReader(begin)}
 		r := httptest.NewRequest("POST", c.path, body)
 		r.Header.Set("Content-Type", map[string]string{chatPath: jsonType, multipartPath: formType}[c.path])
+		r.Header.Set("Expect", "100-continue") // who waits to be told to go on is not read to keep the connection
 		w := httptest.NewRecorder()
 		x.s.ServeHTTP(w, r)
 		var p Problem
