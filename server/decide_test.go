@@ -236,3 +236,28 @@ func TestACostIsTold(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 }
+
+func TestDecisionsAndStreamsAreForTheTenantAndTheRoles(t *testing.T) {
+	x, keys := guarded(t, func(c *agentkernel.Config, _ *Config) {
+		c.Agents = append(c.Agents, &agentkernel.Agent{Name: "asking", Runner: agentkernel.RunnerFunc(func(ctx context.Context, t *agentkernel.Turn) (agentkernel.Reply, error) {
+			a, err := t.Await(ctx, "may I", map[string]int{"n": 1}, agentkernel.Approval{})
+			return agentkernel.Reply{Text: a.By}, err
+		})})
+	})
+	r := x.form(form(t, fieldPart("prompt", "hello"), fieldPart("agent", "asking"), fieldPart("session_id", "s")), "X-API-Key", keys["user"])
+	turn := as[Pending](t, r, 202).Turn
+	approve := "/api/v1/turns/" + turn + "/approve"
+	problem(t, x.do("POST", approve, ""), 401, fault.Unauthenticated)
+	problem(t, x.do("POST", approve, "", "X-API-Key", keys["user"]), 403, fault.Forbidden)
+	problem(t, x.do("POST", approve, "", "X-API-Key", keys["other"]), 404, fault.NotFound)
+	problem(t, x.do("GET", "/api/v1/sessions/s/events", "", "X-API-Key", keys["other"]), 404, fault.NotFound)
+	problem(t, x.do("GET", "/api/v1/sessions/s/events", ""), 401, fault.Unauthenticated)
+	s := x.open("GET", "/api/v1/sessions/s/events", "", "X-API-Key", keys["user"])
+	if r := x.do("POST", approve, "", "X-API-Key", keys["approver"]); r.StatusCode != 202 && r.StatusCode != 200 {
+		t.Fatalf("%d %s", r.StatusCode, r.body)
+	}
+	events := s.ended()
+	if last := events[len(events)-1]; !strings.Contains(last.data, `"result":"`) || !strings.Contains(last.data, "approver") {
+		t.Errorf("%+v", last)
+	}
+}
