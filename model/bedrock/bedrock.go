@@ -155,7 +155,8 @@ func (p *Provider) Generate(ctx context.Context, req *model.Request, emit func(m
 	if err != nil {
 		return nil, model.NoResponse(ctx, op, err, scrub)
 	}
-	if _, signature, ok := strings.Cut(res.Request.Header.Get("Authorization"), "Signature="); ok {
+	if res.Request != nil {
+		_, signature, _ := strings.Cut(res.Request.Header.Get("Authorization"), "Signature=")
 		scrub = model.NewScrubber(append(secrets, signature)...)
 	}
 	defer func() { _ = res.Body.Close() }() // what is left of it does not matter
