@@ -131,7 +131,6 @@ func (p *Provider) Close() error {
 // complete and paid for.
 func (p *Provider) Generate(ctx context.Context, req *model.Request, emit func(model.Chunk)) (*model.Answer, error) {
 	key := strings.TrimSpace(p.key())
-	scrub := model.NewScrubber(key)
 	if ctx.Err() != nil {
 		return nil, model.Cancelled(ctx, op)
 	}
@@ -141,18 +140,24 @@ func (p *Provider) Generate(ctx context.Context, req *model.Request, emit func(m
 		if errors.Is(err, errFile) {
 			kind = fault.Unsupported
 		}
-		return nil, fault.New(kind, op, "%s", scrub.Clean(err.Error()))
+		return nil, fault.New(kind, op, "%s", model.NewScrubber(key).Clean(err.Error()))
 	}
+	secrets := []string{key}
 	if key == "" {
 		creds, err := p.credentials(ctx)
 		if err != nil {
-			return nil, credentialsFault(ctx, err, scrub)
+			return nil, credentialsFault(ctx, err, model.NewScrubber())
 		}
-		scrub = model.NewScrubber(creds.AccessKeyID, creds.SecretAccessKey, creds.SessionToken)
+		secrets = []string{creds.AccessKeyID, creds.SecretAccessKey, creds.SessionToken}
 	}
+	scrub := model.NewScrubber(secrets...)
 	res, err := p.send(ctx, in, key)
 	if err != nil {
 		return nil, model.NoResponse(ctx, op, err, scrub)
+	}
+	if res.Request != nil {
+		_, signature, _ := strings.Cut(res.Request.Header.Get("Authorization"), "Signature=")
+		scrub = model.NewScrubber(append(secrets, signature)...)
 	}
 	defer func() { _ = res.Body.Close() }() // what is left of it does not matter
 	if res.StatusCode != http.StatusOK {
