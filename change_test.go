@@ -28,52 +28,6 @@ func (c *counting) Diverged(string)          { c.diverged.Add(1) }
 func (c *counting) Wasted(_ string, n int64) { c.wasted.Add(n) }
 func (c *counting) Claimed(string)           { c.claims.Add(1) }
 
-// rewound is a store that can be replaced by an older copy of itself, as a restore or a failover may do.
-type rewound struct {
-	session.Store
-}
-
-// TestAStoreThatWentBackIsNoticedByWhoHadSeenMore: the loss is counted and logged, a lost turn is called lost, and the
-// session goes on from what is left.
-func TestAStoreThatWentBackIsNoticedByWhoHadSeenMore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := &rewound{memory.New()}
-		w := newWorld(t, store)
-		cfg, seen := w.config(), &counting{}
-		cfg.Observer = seen
-		r := w.replica(cfg, "", 0, "")
-		defer r.stop()
-		kept, lost := start(t, r, "hello"), (*Handle)(nil)
-		state(t, kept)
-		lost = start(t, r, "hello again")
-		state(t, lost)
-		_, records, err := store.Read(t.Context(), keyS, 0, 2)
-		if err != nil {
-			t.Fatal(err)
-		}
-		older, at := memory.New(), session.Position{}
-		for _, rec := range records {
-			if err := older.Append(t.Context(), keyS, at, rec, session.Attention{}); err != nil {
-				t.Fatal(err)
-			}
-			at = rec.Position()
-		}
-		store.Store = older
-		if i := state(t, start(t, r, "hello once more")); i.State != session.Completed {
-			t.Errorf("the session does not go on: %s", i.State)
-		}
-		if n := seen.rollbacks.Load(); n != 1 {
-			t.Errorf("%d rollbacks were reported, want 1", n)
-		}
-		if _, err := lost.Info(t.Context()); fault.KindOf(err) != fault.LostByStore || seen.lost.Load() == 0 {
-			t.Errorf("the lost turn: %v, want LostByStore", err)
-		}
-		if i, err := kept.Info(t.Context()); err != nil || i.State != session.Completed {
-			t.Errorf("the turn that was kept: %+v, %v", i, err)
-		}
-	})
-}
-
 // TestARecordedAnswerStandsUnderANewPrompt is P16: the turn began under other instructions and with a tool that this
 // build has not.
 func TestARecordedAnswerStandsUnderANewPrompt(t *testing.T) {

@@ -179,15 +179,7 @@ func (c *Config) complete(d session.Durability) error {
 	if c.Retention > 0 {
 		c.Retention = max(c.Retention, c.IdempotencyTTL)
 	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	if c.Observer == nil {
-		c.Observer = silent{}
-	}
-	if c.boot == nil {
-		c.boot = c.Failpoints.ClockOr(clock.Boot)
-	}
+	c.furnish()
 	try := ""
 	if !c.AcceptLoss && (d.ProcessCrash != session.LosesNothing || d.MachineCrash != session.LosesNothing) {
 		if risky := c.risky(d); len(risky) > 0 {
@@ -199,6 +191,19 @@ func (c *Config) complete(d session.Durability) error {
 		return fault.New(fault.Config, "agentkernel.Open", "%s", strings.Join(problems, "; ")).WithTry("%s", try)
 	}
 	return nil
+}
+
+// furnish fills in what is not a number.
+func (c *Config) furnish() {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Observer == nil {
+		c.Observer = silent{}
+	}
+	if c.boot == nil {
+		c.boot = c.Failpoints.ClockOr(clock.Boot)
+	}
 }
 
 // risky lists the tools that a lossy store could make act twice.

@@ -149,7 +149,8 @@ func (l *live) since(ref session.Ref, c cursor) (next cursor, text string, reset
 }
 
 // Events tells a turn's story from after the event with id after (empty: from the beginning) to its end. An id that this
-// turn never had starts it again, with a reset. The sequence ends after EventDone, or with an error.
+// turn never had starts it again, with a reset. Where records were trimmed meanwhile, a reset tells the turn's text and is
+// followed by its end. The sequence ends after EventDone, or with an error.
 func (h *Handle) Events(ctx context.Context, after string) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		j := h.k.open(h.key)
@@ -251,7 +252,40 @@ func (r *reader) journaled(ctx context.Context) (end bool, changed <-chan struct
 			}
 		}
 	}
+	if errors.Is(err, session.ErrTrimmed) {
+		return true, nil, r.trimmed()
+	}
 	return over, changed, err
+}
+
+// trimmed ends the story of a turn whose records are not there any more, in short: what it came to. Such a turn has
+// ended, because the records of others are kept.
+func (r *reader) trimmed() error {
+	var t session.Turn
+	err := r.j.view(func(s *session.Session) error {
+		found, err := r.j.lookup(s, r.h.id)
+		if err == nil {
+			t = *found
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	text, last := "", session.Event{Turn: t.Ref, Reply: t.Reply, Failure: t.Failure}
+	switch t.State {
+	case session.Completed:
+		text, last.Type = t.Reply.Text, session.TurnCompleted
+	case session.Failed:
+		last.Type = session.TurnFailed
+	case session.Cancelled:
+		last.Type = session.TurnCancelled
+	}
+	r.at = cursor{seq: t.EndSeq}
+	if typ, data := describe(last, r.h.id); typ != "" && r.send(EventReset, map[string]string{"text": text}) {
+		r.send(typ, data)
+	}
+	return nil
 }
 
 // record sends what one record holds of the turn; false when the reader has had enough, or everything.
