@@ -120,6 +120,19 @@ func TestABadTokenIsRefusedWithItsReason(t *testing.T) {
 	}
 }
 
+func TestAKeyIsUsedOnlyWithTheAlgorithmThatItsProviderSays(t *testing.T) {
+	p := newProvider(t, one)
+	pinned := signer{"rsa", "RS256", rsaPair}
+	public := pinned.public()
+	public["alg"] = "RS256"
+	p.mu.Lock()
+	p.keys = append(p.keys, public)
+	p.mu.Unlock()
+	g := newGate(t, p)
+	g.passes(pinned.token(g.good()), "as the provider says")
+	g.refuses(signer{"rsa", "PS256", rsaPair}.token(g.good()), fault.Unauthenticated, "signature is wrong", "in another way")
+}
+
 func TestClocksMayDifferByTheLeewayOnly(t *testing.T) {
 	es := signer{"p256", "ES256", p256Pair}
 	g := newGate(t, newProvider(t, es), func(c *JWTConfig) { c.Leeway = time.Minute })

@@ -163,6 +163,24 @@ func TestAClientThatTakesNothingIsDisconnected(t *testing.T) {
 	}
 }
 
+func TestALongAnswerMayTakeLongerThanAPieceOfIt(t *testing.T) {
+	const pieces = 8
+	x := newSite(t, impatient, func(_ *agentkernel.Config, c *Config) {
+		c.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			tick := time.NewTicker(short / 4)
+			defer tick.Stop()
+			for range pieces {
+				<-tick.C
+				_, _ = w.Write(make([]byte, 8<<10))
+			}
+		})
+	})
+	x.serve()
+	if n := len(x.do("GET", "/metrics", "").body); n != pieces*8<<10 {
+		t.Errorf("%d bytes", n)
+	}
+}
+
 func TestTheTimeoutsAreNotForThoseWhoWait(t *testing.T) {
 	x := newSite(t, impatient)
 	x.serve()
