@@ -196,7 +196,7 @@ func TestSoundAgentsSurvive(t *testing.T) {
 	})
 	t.Run("a pause and a question", func(t *testing.T) {
 		Survive(t, runner(l, func(ctx context.Context, turn *agentkernel.Turn) (agentkernel.Reply, error) {
-			if err := turn.Sleep(ctx, time.Minute); err != nil {
+			if err := turn.Sleep(ctx, 10*time.Second); err != nil {
 				return agentkernel.Reply{}, err
 			}
 			if _, err := turn.Await(ctx, "go on?", map[string]any{"n": 1}, agentkernel.Approval{}); err != nil {

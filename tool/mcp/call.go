@@ -70,16 +70,19 @@ func (r *remote) Call(ctx context.Context, c agentkernel.ToolCall) (string, erro
 
 // send sends the call over one connection, once.
 func (r *remote) send(ctx context.Context, l *link, c agentkernel.ToolCall, args json.RawMessage) (*mcp.CallToolResult, error) {
-	ctx, stop := context.WithCancel(ctx)
+	own, stop := context.WithCancel(ctx)
 	defer stop()
 	defer context.AfterFunc(l.ctx, stop)()
-	ctx, f := withFlight(ctx)
+	own, f := withFlight(own)
 	before := l.written()
-	res, err := l.session.CallTool(ctx, &mcp.CallToolParams{
+	res, err := l.session.CallTool(own, &mcp.CallToolParams{
 		Meta: mcp.Meta{MetaKey: c.Key, MetaEpoch: c.Epoch}, Name: r.name, Arguments: args,
 	})
 	if err == nil {
 		return res, nil
+	}
+	if ctx.Err() == nil && errors.Is(err, context.Canceled) {
+		err = errElsewhere // it ended with the connection, not with its caller
 	}
 	return nil, r.failure(l, f, l.written() != before || f.left.Load(), err)
 }
@@ -94,7 +97,7 @@ var errElsewhere = errors.New("the connection was lost")
 // the library's errors: to it, every failed HTTP request was not sent.
 func (r *remote) failure(l *link, f *flight, sent bool, err error) error {
 	text := r.c.scrub.clean(plain(err))
-	if !sent && (l.proc != nil || errors.Is(err, mcp.ErrConnectionClosed)) {
+	if !sent && (l.proc != nil || l.lost.Load() || errors.Is(err, mcp.ErrConnectionClosed)) {
 		return fault.New(fault.Unavailable, "", "the call was not sent: %s: %w", text, errElsewhere)
 	}
 	if !sent {

@@ -159,7 +159,7 @@ func TestAKernelJournalsTheCalls(t *testing.T) {
 		}
 	}
 	got := traces(t, log)
-	if len(got) != 2 || strings.Contains(got[0], "nil") || got[0] == got[1] {
+	if len(got) != 2 || strings.Contains(got[0], "<nil>") || got[0] == got[1] {
 		t.Errorf("the calls came with keys %v", got)
 	}
 }

@@ -14,6 +14,8 @@ import (
 const (
 	maxDial = 5 * time.Second // for a connection and, again, for its TLS handshake
 	maxBody = 16 << 20        // bytes of an answer that is not a stream of events
+
+	maxFarewell = time.Second // for the end of a session
 )
 
 // flight is what is known of the way of one request.
@@ -54,6 +56,9 @@ func (w *web) client() *http.Client {
 
 // RoundTrip sends one request. net/http repeats a POST by itself only if nothing of it was written.
 func (w *web) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Method == http.MethodDelete {
+		return w.farewell(req)
+	}
 	f, _ := req.Context().Value(flightKey{}).(*flight)
 	if req.Method != http.MethodPost {
 		f = nil
@@ -62,12 +67,7 @@ func (w *web) RoundTrip(req *http.Request) (*http.Response, error) {
 	if f != nil {
 		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { f.left.Store(true) }})
 	}
-	req = req.Clone(ctx)
-	req.Header.Set("User-Agent", "agentkernel")
-	for name, v := range w.headers {
-		req.Header.Set(name, v)
-	}
-	res, err := w.next.RoundTrip(req)
+	res, err := w.send(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -77,6 +77,28 @@ func (w *web) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
 		res.Body = &bounded{ReadCloser: res.Body, left: maxBody}
 	}
+	return res, nil
+}
+
+func (w *web) send(ctx context.Context, req *http.Request) (*http.Response, error) {
+	req = req.Clone(ctx)
+	req.Header.Set("User-Agent", "agentkernel")
+	for name, v := range w.headers {
+		req.Header.Set(name, v)
+	}
+	return w.next.RoundTrip(req)
+}
+
+// farewell ends a session. It is a courtesy, so nobody waits for it for long.
+func (w *web) farewell(req *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithTimeout(req.Context(), maxFarewell)
+	defer cancel()
+	res, err := w.send(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	_ = res.Body.Close()
+	res.Body = http.NoBody
 	return res, nil
 }
 
