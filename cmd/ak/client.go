@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/agentkernel/agentkernel/config"
 	"github.com/agentkernel/agentkernel/fault"
 	"github.com/agentkernel/agentkernel/server"
 )
@@ -45,13 +46,12 @@ func (a *app) client(cmd *cobra.Command) (*client, error) {
 		if err != nil {
 			return nil, err
 		}
-		base = "http://" + net.JoinHostPort(reachable(cfg.API.Host), strconv.Itoa(cfg.API.Port))
+		base = clientBase(cfg)
 	}
 	u, err := url.Parse(base)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" {
 		return nil, usage(cmd, "--url is no base URL such as http://127.0.0.1:8000")
 	}
-	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext}
 	key := strings.TrimSpace(a.apiKey)
 	if key == "" {
 		key = strings.TrimSpace(os.Getenv(envAPIKey))
@@ -59,7 +59,18 @@ func (a *app) client(cmd *cobra.Command) (*client, error) {
 	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return nil, usage(cmd, "the API key has characters in it that no key has")
 	}
-	return &client{base: strings.TrimSuffix(u.String(), "/"), key: key, http: &http.Client{Transport: transport}}, nil
+	return &client{base: strings.TrimSuffix(u.String(), "/"), key: key, http: newHTTP()}, nil
+}
+
+// clientBase is where the configuration says that the server listens.
+func clientBase(cfg *config.Config) string {
+	return "http://" + net.JoinHostPort(reachable(cfg.API.Host), strconv.Itoa(cfg.API.Port))
+}
+
+func newHTTP() *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+	}}
 }
 
 // request is a request with the caller's key.

@@ -73,6 +73,7 @@ func (a *app) serve(ctx context.Context, load func() (*config.Config, error), si
 	for _, w := range cfg.Warnings() {
 		log.Warn(w)
 	}
+	limitMemory(log)
 	ln, err := listen(ctx, cfg.Address(), "ak serve --port 0, or api.port")
 	if err != nil {
 		return err

@@ -27,6 +27,9 @@ import (
 func openStore(ctx context.Context, cfg *config.Config) (session.Store, error) {
 	switch cfg.Session.Type {
 	case config.SQLite:
+		if err := localOnly(cfg.Session.SQLite.Path, diskOf); err != nil {
+			return nil, err
+		}
 		return sqlite.Open(ctx, cfg.Session.SQLite.Path, sqlite.Config{})
 	case config.InMemory:
 		return memory.New(), nil
