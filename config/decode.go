@@ -12,15 +12,17 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-var (
-	providerID = regexp.MustCompile(providerIDPattern)
-	headerName = regexp.MustCompile(headerPattern)
-)
-
-const (
-	providerIDPattern = "^[a-z0-9][a-z0-9_-]{0,63}$"
-	headerPattern     = "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$"
-)
+// mapKeys are the sorts of keys that maps have, by the tag keys.
+var mapKeys = map[string]struct {
+	pattern *regexp.Regexp
+	why     string // what a key must be
+}{
+	"id":     {regexp.MustCompile("^[a-z0-9][a-z0-9_-]{0,63}$"), "an id has up to 64 small letters, digits, dashes and underscores"},
+	"header": {regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$"), "a header's name has letters, digits and dashes"},
+	"env":    {regexp.MustCompile("^[A-Za-z_][A-Za-z0-9_]{0,127}$"), "a variable's name has letters, digits and underscores"},
+	"tool":   {regexp.MustCompile("^[A-Za-z0-9_./-]{1,128}$"), "a tool's name has letters, digits, dots, slashes, dashes and underscores"},
+	"model":  {regexp.MustCompile(`^[^/\s]+/\S+$`), "it must be a provider's id, a slash and a model, as agents name it: openai/gpt-5-mini"},
+}
 
 // decoder lays one source over a configuration. It goes on after a problem, so that all of them are found.
 type decoder struct {
@@ -199,13 +201,11 @@ func (d *decoder) entries(n *yaml.Node, v reflect.Value, f field, path string, d
 
 // mapKey is the form in which a key of a map is kept, or why it cannot be one.
 func mapKey(f field, key string) (name, why string) {
-	switch {
-	case f.keys == "id" && !providerID.MatchString(key):
-		return "", "an id has up to 64 small letters, digits, dashes and underscores"
-	case f.keys == "header" && !headerName.MatchString(key):
-		return "", "a header's name has letters, digits and dashes"
-	case f.keys == "header":
-		return textproto.CanonicalMIMEHeaderKey(key), ""
+	if kind, ok := mapKeys[f.keys]; ok && !kind.pattern.MatchString(key) {
+		return "", kind.why
+	}
+	if f.keys == "header" {
+		key = textproto.CanonicalMIMEHeaderKey(key)
 	}
 	return key, ""
 }

@@ -28,7 +28,9 @@ func (l *loader) derive() {
 	}
 	for i := range c.Tools {
 		t := &c.Tools[i]
-		defaultMethod(c, &t.HTTP, fmt.Sprintf("tools.%d.http.method", i), "POST")
+		if t.HTTP != nil {
+			defaultMethod(c, t.HTTP, fmt.Sprintf("tools.%d.http.method", i), "POST")
+		}
 		if t.Reconcile != nil {
 			defaultMethod(c, &t.Reconcile.HTTP, fmt.Sprintf("tools.%d.reconcile.http.method", i), "GET")
 		}
@@ -108,7 +110,10 @@ func (c *Config) Tool(name string) (Tool, bool) {
 func (c *Config) EgressAllow() []string {
 	var own []string
 	for _, t := range c.Tools {
-		requests := []HTTP{t.HTTP}
+		var requests []HTTP
+		if t.HTTP != nil {
+			requests = append(requests, *t.HTTP)
+		}
 		if t.Reconcile != nil {
 			requests = append(requests, t.Reconcile.HTTP)
 		}

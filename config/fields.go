@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"reflect"
 	"regexp"
 	"strconv"
@@ -95,7 +96,7 @@ func isScalar(t reflect.Type) bool {
 		return false
 	}
 	switch t.Kind() {
-	case reflect.String, reflect.Bool, reflect.Int, reflect.Int64:
+	case reflect.String, reflect.Bool, reflect.Int, reflect.Int64, reflect.Float64:
 		return true
 	}
 	return false
@@ -118,6 +119,12 @@ func (f field) parse(text string) (reflect.Value, error) {
 			return reflect.Value{}, fmt.Errorf("it is neither true nor false")
 		}
 		return reflect.ValueOf(b), nil
+	case f.typ.Kind() == reflect.Float64:
+		n, err := strconv.ParseFloat(text, 64)
+		if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
+			return reflect.Value{}, fmt.Errorf("it is no number, as 0.25 is one")
+		}
+		return reflect.ValueOf(n), nil
 	default:
 		n, err := strconv.ParseInt(text, 0, 64)
 		if err != nil {
@@ -160,7 +167,7 @@ func (f field) example() string {
 		return "http://127.0.0.1:9001/path"
 	case f.typ.Kind() == reflect.Bool:
 		return "true"
-	case f.typ.Kind() == reflect.Int, f.typ.Kind() == reflect.Int64:
+	case f.typ.Kind() == reflect.Int, f.typ.Kind() == reflect.Int64, f.typ.Kind() == reflect.Float64:
 		return "1"
 	}
 	return `"text"`
@@ -183,6 +190,8 @@ func (f field) sort() string {
 		return "true or false"
 	case reflect.Int, reflect.Int64:
 		return "a whole number"
+	case reflect.Float64:
+		return "a number"
 	case reflect.Slice:
 		return "a list"
 	}
@@ -201,6 +210,8 @@ func setDefaults(v reflect.Value) {
 			at.SetBytes([]byte(f.def))
 		case f.typ.Kind() == reflect.String:
 			at.SetString(f.def)
+		case f.typ.Kind() == reflect.Slice: // of text
+			at.Set(reflect.ValueOf(list(f.def)))
 		default:
 			parsed, err := f.parse(f.def)
 			if err != nil {

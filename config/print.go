@@ -210,7 +210,19 @@ func (p printer) scalar(v reflect.Value, f field, path string) *yaml.Node {
 	case f.typ.Kind() == reflect.Bool:
 		return scalar(tagBool, strconv.FormatBool(v.Bool()))
 	}
+	if f.typ.Kind() == reflect.Float64 {
+		return floatNode(v.Float())
+	}
 	return scalar(tagInt, strconv.FormatInt(v.Int(), 10))
+}
+
+// floatNode is a float as YAML and JSON write it; a whole one is written as such.
+func floatNode(n float64) *yaml.Node {
+	text := strconv.FormatFloat(n, 'g', -1, 64)
+	if strings.ContainsAny(text, ".e") {
+		return scalar(tagFloat, text)
+	}
+	return scalar(tagInt, text)
 }
 
 // Sources are all values that something else than a default set: dotted path to source.

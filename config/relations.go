@@ -98,7 +98,9 @@ func (c *checker) tools() {
 		}
 		seen[t.Name] = i
 		parameters := c.parameters(t, at)
-		c.request(t.HTTP, at+".http", parameters)
+		if t.HTTP != nil {
+			c.request(*t.HTTP, at+".http", parameters)
+		}
 		if t.Reconcile != nil {
 			c.request(t.Reconcile.HTTP, at+".reconcile.http", parameters)
 		}

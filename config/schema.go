@@ -56,8 +56,12 @@ func describeField(sf reflect.StructField, name string, s, parent *schema.Schema
 	if f.required && !f.hasDef {
 		parent.Required = append(parent.Required, name)
 	}
+	one := s
+	if f.typ.Kind() == reflect.Slice && f.typ != rawType {
+		one = s.Items
+	}
 	for _, choice := range f.enum {
-		s.Enum = append(s.Enum, choice)
+		one.Enum = append(one.Enum, choice)
 	}
 	if f.pattern != nil {
 		s.Pattern = f.pattern.String()
@@ -66,17 +70,14 @@ func describeField(sf reflect.StructField, name string, s, parent *schema.Schema
 		s.MinLength = new(uint64)
 		*s.MinLength = 1
 	}
-	if s.Type == "integer" {
+	if s.Type == "integer" || s.Type == "number" {
 		s.Minimum, s.Maximum = json.Number(f.min), json.Number(f.max)
 	}
 	if f.hasDef {
 		s.Default = defaultOf(f)
 	}
-	switch f.keys {
-	case "id":
-		s.PropertyNames = &schema.Schema{Pattern: providerIDPattern}
-	case "header":
-		s.PropertyNames = &schema.Schema{Pattern: headerPattern}
+	if kind, ok := mapKeys[f.keys]; ok {
+		s.PropertyNames = &schema.Schema{Pattern: kind.pattern.String()}
 	}
 	if f.unit == "seconds" {
 		s.Type, s.Pattern = "", ""
@@ -91,6 +92,8 @@ func defaultOf(f field) any {
 		return json.RawMessage(f.def)
 	case f.typ.Kind() == reflect.Bool:
 		return f.def == "true"
+	case f.typ.Kind() == reflect.Slice:
+		return list(f.def)
 	case f.unit == "seconds", f.typ != durationType && f.typ.Kind() != reflect.String:
 		return json.Number(f.def)
 	}

@@ -104,7 +104,10 @@ func withSecretsOf(was, is *config.Config) *config.Config {
 		if !ok {
 			continue
 		}
-		t.HTTP = freshHTTP(t.HTTP, fresh.HTTP)
+		if t.HTTP != nil && fresh.HTTP != nil {
+			h := freshHTTP(*t.HTTP, *fresh.HTTP)
+			t.HTTP = &h
+		}
 		if t.Reconcile != nil && fresh.Reconcile != nil {
 			t.Reconcile = &config.Reconcile{HTTP: freshHTTP(t.Reconcile.HTTP, fresh.Reconcile.HTTP)}
 		}

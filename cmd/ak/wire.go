@@ -126,7 +126,10 @@ func toolSpec(t config.Tool) httptool.Spec {
 	spec := httptool.Spec{
 		Name: t.Name, Description: t.Description, Parameters: t.Parameters, Effect: session.Effect(t.Effect),
 		Refuses: agentkernel.Refuses(t.Refuses), OnDoubt: agentkernel.OnDoubt(t.OnDoubt), Timeout: t.Timeout,
-		MaxResult: int(t.MaxResult), Request: toolRequest(t.HTTP),
+		MaxResult: int(t.MaxResult),
+	}
+	if t.HTTP != nil {
+		spec.Request = toolRequest(*t.HTTP)
 	}
 	if t.Reconcile != nil {
 		ask := toolRequest(t.Reconcile.HTTP)
