@@ -3,9 +3,11 @@ package agentkernel
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/agentkernel/agentkernel/fault"
+	"github.com/agentkernel/agentkernel/internal/schema"
 	"github.com/agentkernel/agentkernel/model"
 	"github.com/agentkernel/agentkernel/session"
 )
@@ -48,6 +50,10 @@ type Agent struct {
 	Hooks        []Hook          // run before and after each turn, in this order
 	History      History         // how much of the conversation it is shown
 	OnDisconnect OnDisconnect    // what a server does when the client that waits for the turn goes away
+
+	native    bool              // its runner is the native loop
+	delegates []model.Tool      // how its model asks other agents
+	output    *schema.Validator // of OutputSchema
 }
 
 // OnDisconnect says what becomes of a turn whose client went away. It is advice to servers; a turn that nobody waits for
@@ -120,6 +126,7 @@ const (
 	defaultSteps = 24
 	defaultWall  = 10 * time.Minute
 	defaultQueue = 64
+	defaultTurns = 200
 )
 
 func (a *Agent) check(models map[string]model.Provider) (problems []string) {
@@ -135,13 +142,21 @@ func (a *Agent) check(models map[string]model.Provider) (problems []string) {
 	case "":
 		a.Busy = Queue
 	case Queue, Reject:
+	case Steer:
+		if a.Runner != nil {
+			problems = append(problems, "agent "+a.Name+": only the native loop can be steered; say busy queue or reject")
+		}
 	default:
-		problems = append(problems, "agent "+a.Name+": busy is "+string(a.Busy)+", not queue or reject")
+		problems = append(problems, "agent "+a.Name+": busy is "+string(a.Busy)+", not queue, reject or steer")
 	}
+	problems = append(problems, a.checkMore()...)
 	a.Limits.Steps = orDefault(a.Limits.Steps, defaultSteps)
 	a.Limits.Wall = orDefault(a.Limits.Wall, defaultWall)
 	a.Limits.Queue = orDefault(a.Limits.Queue, defaultQueue)
-	if a.Runner == nil {
+	a.Limits.Attempts = orDefault(a.Limits.Attempts, 3*a.Limits.Steps)
+	a.Limits.Repeats = orDefault(a.Limits.Repeats, defaultRepeats)
+	a.History.Turns = orDefault(a.History.Turns, defaultTurns)
+	if a.native = a.Runner == nil; a.native {
 		a.Runner = RunnerFunc(nativeLoop)
 	}
 	seen := map[string]bool{}
@@ -156,6 +171,47 @@ func (a *Agent) check(models map[string]model.Provider) (problems []string) {
 		tools = append(tools, &c)
 	}
 	a.Tools = tools
+	return problems
+}
+
+// checkMore checks what most agents do not have.
+func (a *Agent) checkMore() (problems []string) {
+	bad := func(format string, args ...any) {
+		problems = append(problems, "agent "+a.Name+": "+fmt.Sprintf(format, args...))
+	}
+	if len(a.OutputSchema) > 0 {
+		var object map[string]any
+		var err error
+		if a.output, err = schema.Compile(a.OutputSchema); err != nil {
+			bad("output_schema: %v", err)
+		} else if json.Unmarshal(a.OutputSchema, &object) != nil || object["type"] != "object" {
+			bad("output_schema is not a JSON Schema of type object")
+		}
+	}
+	switch a.OnDisconnect {
+	case "":
+		a.OnDisconnect = ContinueTurn
+	case ContinueTurn, CancelTurn:
+	default:
+		bad("on_disconnect is %s, not continue or cancel", a.OnDisconnect)
+	}
+	switch a.History.Compact {
+	case "":
+		a.History.Compact = Summarize
+	case Summarize, Drop:
+	default:
+		bad("history.compact is %s, not summarize or drop", a.History.Compact)
+	}
+	if a.History.Turns < 0 || a.History.Tokens < 0 || a.History.Turns == 1 {
+		bad("history needs at least 2 turns, and no negative number of tokens")
+	}
+	hooks := map[string]bool{}
+	for _, h := range a.Hooks {
+		if h.Name == "" || hooks[h.Name] {
+			bad("hooks need names of their own, and %q is not one", h.Name)
+		}
+		hooks[h.Name] = true
+	}
 	return problems
 }
 

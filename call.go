@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -28,9 +29,13 @@ type call struct {
 
 	repeated bool // this run dispatched it a second time, knowing that the tool refuses duplicates
 
+	sub     *Agent // it asks this agent, not a tool
+	handOff string // it hands the conversation over to this agent
+	refused string // why it is answered without being made
+
+	before []session.Event // finished within it, and recorded with its result
 	result model.Result
-	rest   *session.Wait // it needs a person
-	err    error         // the turn cannot go on
+	err    error // the turn cannot go on, or must rest
 }
 
 // Tool calls one of the agent's tools and journals the result. Name and ordinal of the call make its step.
@@ -40,8 +45,11 @@ func (t *Turn) Tool(ctx context.Context, name string, args any) (string, error) 
 		return "", fault.New(fault.Internal, "", "arguments of %s have no JSON form: %w", name, err)
 	}
 	t.tools++
-	results, err := t.callAll(ctx, fmt.Sprintf("t%d", t.tools-1), []model.Call{{Name: name, Args: b}})
+	results, err := t.callAll(ctx, fmt.Sprintf("%st%d", t.path, t.tools-1), []model.Call{{Name: name, Args: b}})
 	if err != nil {
+		return "", err
+	}
+	if results, err = t.k.hydrate(ctx, t.j.key, t.id.Life, results, false); err != nil {
 		return "", err
 	}
 	r := results[0].Parts[0].Result
@@ -57,7 +65,7 @@ func (t *Turn) Tool(ctx context.Context, name string, args any) (string, error) 
 // them are made durable in one record. Results are recorded as they come.
 func (t *Turn) callAll(ctx context.Context, parent string, wanted []model.Call) ([]model.Message, error) {
 	calls := make([]*call, len(wanted))
-	var starts []session.Event
+	handed := false
 	for i, w := range wanted {
 		c, err := t.newCall(ctx, callKeyOf(parent, i), w)
 		if err == nil {
@@ -66,16 +74,23 @@ func (t *Turn) callAll(ctx context.Context, parent string, wanted []model.Call) 
 		if err != nil {
 			return nil, err
 		}
-		if c.fresh() && c.once {
-			starts = append(starts, c.start())
-			c.begun = true
+		if c.handOff != "" && handed {
+			c.refused = "the conversation was handed over by another call already"
 		}
+		handed = handed || c.handOff != ""
 		calls[i] = c
 	}
 	if err := t.boundary(ctx); err != nil {
 		return nil, err // before the intents are written: an intent means that the call is on its way
 	}
-	if err := t.commit(working, append(t.take(), starts...)); err != nil {
+	events := t.take()
+	for _, c := range calls {
+		if c.fresh() && c.once && c.refused == "" && c.allowed() {
+			events = append(events, c.start())
+			c.begun = true
+		}
+	}
+	if err := t.commit(working, events); err != nil {
 		return nil, err
 	}
 	var wg sync.WaitGroup
@@ -91,6 +106,9 @@ func (t *Turn) callAll(ctx context.Context, parent string, wanted []model.Call) 
 func (t *Turn) newCall(ctx context.Context, key string, w model.Call) (*call, error) {
 	st, err := t.recorded(ctx, key)
 	c := &call{t: t, key: key, model: w, tool: t.agent.tool(w.Name), step: st}
+	if c.tool == nil {
+		c.delegate()
+	}
 	begun := c.step != nil && c.step.Start != nil
 	if c.tool == nil && begun && !c.fresh() {
 		c.tool = &Tool{Name: w.Name, OnDoubt: Ask, Timeout: defaultToolTimeout, MaxResult: defaultMaxResult}
@@ -99,24 +117,51 @@ func (t *Turn) newCall(ctx context.Context, key string, w model.Call) (*call, er
 	return c, err
 }
 
-// outcome sums up calls that are over: an error stops the turn, a call in doubt makes it wait, else there are results.
-func outcome(calls []*call) ([]model.Message, error) {
-	messages := make([]model.Message, len(calls))
-	var rest *call
-	for i, c := range calls {
-		if c.err != nil {
-			return nil, c.err
+// decline answers the calls of a model that had been asked for words, without making any of them.
+func (t *Turn) decline(ctx context.Context, parent string, wanted []model.Call) ([]model.Message, error) {
+	messages := make([]model.Message, len(wanted))
+	for i, w := range wanted {
+		c, err := t.newCall(ctx, callKeyOf(parent, i), w)
+		if err != nil {
+			return nil, err
 		}
-		if c.rest != nil && rest == nil {
-			rest = c
+		if c.step != nil && c.step.State == session.StepDone {
+			err = c.recall()
+		} else {
+			c.result = c.resultOf("the call was not made: "+t.closing, true)
+			e := c.completed(0)
+			e.Result.Healed = true
+			t.add(e)
 		}
-		r := c.result
-		messages[i] = model.Message{Role: model.ToolRole, Parts: []model.Part{{Result: &r}}}
-	}
-	if rest != nil {
-		return nil, rest.t.rest(*rest.rest)
+		if err != nil {
+			return nil, err
+		}
+		messages[i] = c.message()
 	}
 	return messages, nil
+}
+
+// outcome sums up calls that are over: an error stops the turn, else there are results. That the turn must rest counts
+// less than any other error.
+func outcome(calls []*call) ([]model.Message, error) {
+	messages := make([]model.Message, len(calls))
+	var rest error
+	for i, c := range calls {
+		switch {
+		case c.err == nil:
+		case errors.Is(c.err, errRest):
+			rest = c.err
+		default:
+			return nil, c.err
+		}
+		messages[i] = c.message()
+	}
+	return messages, rest
+}
+
+func (c *call) message() model.Message {
+	r := c.result
+	return model.Message{Role: model.ToolRole, Parts: []model.Part{{Result: &r}}}
 }
 
 // fresh reports that the call was never dispatched, or that it was settled that it may be dispatched again.
@@ -159,8 +204,18 @@ func (c *call) run(ctx context.Context) {
 	switch {
 	case c.step != nil && c.step.State == session.StepDone:
 		c.err = c.recall()
+	case c.refused != "":
+		c.finish(c.refused, true, 0)
+	case c.sub != nil:
+		c.ask(ctx)
+	case c.handOff != "":
+		c.hand()
 	case c.tool == nil:
 		c.finish("there is no tool named "+c.model.Name, true, 0)
+	case c.denied():
+		c.finish(c.denial(), true, 0)
+	case c.fresh() && !c.allowed():
+		c.err = c.t.rest(c.asks())
 	case c.begun, c.fresh():
 		c.dispatch(ctx)
 	default: // started or in doubt: someone may have dispatched it
@@ -247,13 +302,21 @@ func (c *call) toolCall() ToolCall {
 
 // finish records the call's result.
 func (c *call) finish(text string, isError bool, took time.Duration) {
-	c.result = c.resultOf(text, isError)
+	c.result = c.t.spill(c.resultOf(text, isError))
+	c.err = c.t.commit(working, append(c.before, c.completed(took)))
+}
+
+// completed is the event that records the call's result.
+func (c *call) completed(took time.Duration) session.Event {
 	e := c.t.event(session.StepCompleted, c.key)
 	e.Result = &session.StepResult{
 		Kind: session.ToolStep, Name: c.model.Name, Digest: digest(c.model.Args), Value: mustJSON(c.result),
 		Attempts: 1, TookMS: took.Milliseconds(),
 	}
-	c.err = c.t.commit(working, []session.Event{e})
+	if c.sub != nil {
+		e.Result.Kind = session.AgentStep
+	}
+	return e
 }
 
 // resultOf is a tool's text as the model is shown it: valid UTF-8, and bounded.

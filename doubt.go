@@ -85,16 +85,16 @@ func (c *call) byPolicy(ctx context.Context, why string) {
 		c.err = fault.New(fault.InDoubt, "", "it is not known whether %s took place: %s", c.tool.Name, why).
 			WithTry("retry the turn: it will ask you what became of the call")
 	default:
-		c.rest = &session.Wait{
+		c.err = c.t.rest(session.Wait{
 			Reason: session.WaitInDoubt, Step: c.key,
 			Detail: fmt.Sprintf("did %s take place? %s", c.tool.Name, why),
-		}
+		})
 	}
 }
 
 // solve records what became of the call.
 func (c *call) solve(o session.Outcome, by, text string, isError bool) {
-	c.result = c.resultOf(text, isError)
+	c.result = c.t.spill(c.resultOf(text, isError))
 	e := c.t.event(session.StepResolved, c.key)
 	e.Resolved = &session.Resolution{Outcome: o, By: by, Value: mustJSON(c.result)}
 	c.err = c.t.commit(working, []session.Event{e})

@@ -86,10 +86,10 @@ func info(s *session.Session, t *session.Turn) *TurnInfo {
 	i := &TurnInfo{
 		ID: t.ID.String(), Session: s.Key.ID, Agent: t.Request.Agent, State: t.State, Error: t.Failure, Waiting: t.Wait,
 		Prompt: inputText(t), Input: t.Input, Output: t.Output, AcceptedAt: t.AcceptedAt, StartedAt: t.StartedAt,
-		EndedAt: t.EndedAt, RanMS: t.Ran, Recoveries: t.Recoveries,
+		EndedAt: t.EndedAt, RanMS: t.Ran, Recoveries: t.Recoveries, AnsweredBy: t.Agent, Cost: float64(t.Cost) / 1e6,
 	}
 	if t.Reply != nil {
-		i.Result, i.Value = &t.Reply.Text, t.Reply.Value
+		i.Result, i.Value, i.Degraded = &t.Reply.Text, t.Reply.Value, t.Reply.Degraded
 	}
 	if cur := s.Current(); cur != nil && cur != t && !t.State.Ended() {
 		i.Behind = cur.ID.String()
@@ -111,6 +111,9 @@ func stepInfo(st *session.Step) StepInfo {
 		return describeResult(st.Key, st.Result)
 	}
 	d := StepInfo{Step: st.Key, State: string(st.State)}
+	if st.Word != nil {
+		d.Decision = string(st.Word.Kind)
+	}
 	if st.Start != nil {
 		d.Kind, d.Name = st.Start.Kind, st.Start.Name
 	}

@@ -142,6 +142,15 @@ func (c *Config) complete(d session.Durability) error {
 		agents = append(agents, &own)
 	}
 	c.Agents = agents
+	byName := map[string]*Agent{}
+	for _, a := range agents {
+		byName[a.Name] = a
+	}
+	for _, a := range agents {
+		problems = append(problems, a.delegation(byName)...)
+	}
+	c.Retention = max(0, orDefault(c.Retention, 7*24*time.Hour))
+	c.SnapshotEvery = orDefault(c.SnapshotEvery, 256)
 	c.LeaseTTL = orDefault(c.LeaseTTL, 5*time.Second)
 	c.SweepInterval = orDefault(c.SweepInterval, time.Second)
 	c.MaxRecoveries = orDefault(c.MaxRecoveries, 3)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/agentkernel/agentkernel/fault"
@@ -16,38 +17,83 @@ import (
 // answers. It holds no state: after a crash the steps it asks for again are answered from the journal.
 func nativeLoop(ctx context.Context, t *Turn) (Reply, error) {
 	messages := append(t.History()[:len(t.History()):len(t.History())], t.Input())
+	var done rounds
+	var wrap string // why no more tools are offered, as far as the loop decides it
+	heard, repaired := 0, false
 	for {
-		key, answer, err := t.ask(ctx, t.request(messages))
+		said, err := t.inbox(ctx, heard)
 		if err != nil {
 			return Reply{}, err
 		}
+		messages, heard = append(messages, said...), heard+len(said)
+		req := t.request(messages)
+		key, answer, err := t.ask(ctx, req, heard, wrap)
+		if err != nil {
+			return Reply{}, err
+		}
+		messages = append(messages, answer.Message)
 		calls := answer.Message.Calls()
 		if len(calls) == 0 {
-			return Reply{Text: answer.Message.Text()}, nil
+			if more, err := t.unheard(ctx, heard); err != nil {
+				return Reply{}, err
+			} else if more {
+				continue
+			}
+			reply, problem := t.reply(answer.Message.Text())
+			switch {
+			case problem == nil:
+				return reply, nil
+			case repaired:
+				return Reply{}, fault.New(fault.Malformed, "", "the model's answer does not fit output_schema, and its second try did not either: %w", problem)
+			}
+			repaired = true
+			messages = append(messages, model.UserText(repair(problem)))
+			continue
 		}
-		results, err := t.callAll(ctx, key, calls)
+		act := t.callAll
+		if t.closing != "" {
+			act = t.decline
+		}
+		results, err := act(ctx, key, calls)
 		if err != nil {
 			return Reply{}, err
 		}
-		messages = append(append(messages, answer.Message), results...)
+		messages = append(messages, results...)
+		if done = append(done, round(calls, results)); done.loops(t.limits.Repeats) {
+			wrap = fmt.Sprintf("loop: the same calls had the same results %d times", t.limits.Repeats)
+		}
+		next, err := t.handedTo(ctx, key, len(calls))
+		if err != nil {
+			return Reply{}, err
+		}
+		if next != nil {
+			t.agent = next
+			if !next.native {
+				return next.Runner.Run(ctx, t)
+			}
+			done, wrap, repaired = nil, "", false
+		}
 	}
 }
 
 // request is what the agent asks its model, given the conversation.
 func (t *Turn) request(messages []model.Message) *model.Request {
 	_, name := splitModel(t.agent.Model)
+	parts := append([]string{t.agent.Instructions}, t.notes...)
 	req := &model.Request{
-		Model: name, Instructions: t.agent.Instructions, Messages: messages, MaxTokens: t.agent.Limits.MaxTokens,
+		Model: name, Instructions: strings.TrimSpace(strings.Join(parts, "\n\n")), Messages: messages,
+		MaxTokens: t.agent.Limits.MaxTokens, Schema: t.agent.OutputSchema,
 	}
 	for _, tool := range t.agent.Tools {
 		req.Tools = append(req.Tools, model.Tool{Name: tool.Name, Description: tool.Description, Parameters: tool.Parameters})
 	}
+	req.Tools = append(req.Tools, t.agent.delegates...)
 	return req
 }
 
 // Model asks the agent's model and journals the answer.
 func (t *Turn) Model(ctx context.Context, messages []model.Message) (*model.Answer, error) {
-	_, answer, err := t.ask(ctx, t.request(messages))
+	_, answer, err := t.ask(ctx, t.request(messages), 0, "")
 	if ferr := t.flush(ctx); ferr != nil {
 		return nil, ferr
 	}
@@ -55,9 +101,10 @@ func (t *Turn) Model(ctx context.Context, messages []model.Message) (*model.Answ
 }
 
 // ask is Model without the wait: the answer is on its way into the next record, which is written before anything else
-// is done.
-func (t *Turn) ask(ctx context.Context, req *model.Request) (key string, answer *model.Answer, err error) {
-	key = modelKey(t.models)
+// is done. heard is how many messages that came in mid-turn the request has; wrap says why the model has to come to an
+// end, beside what the limits say.
+func (t *Turn) ask(ctx context.Context, req *model.Request, heard int, wrap string) (key string, answer *model.Answer, err error) {
+	key = t.path + modelKey(t.models)
 	t.models++
 	asked := digest(req)
 	st, err := t.recorded(ctx, key)
@@ -67,22 +114,40 @@ func (t *Turn) ask(ctx context.Context, req *model.Request) (key string, answer 
 	if st != nil && st.State == session.StepDone {
 		return t.answered(st, asked)
 	}
-	if t.models > t.agent.Limits.Steps {
-		return key, nil, fault.New(fault.Budget, "", "the turn has asked its model %d times, which is its limit", t.agent.Limits.Steps).
-			WithTry("raise limits.steps of agent %s if its work needs more", t.agent.Name)
+	near, err := t.budget()
+	if err == nil && t.path != "" && t.models > t.agent.Limits.Steps {
+		err = fault.New(fault.Budget, "", "agent %s has asked its model %d times, which is its limit", t.agent.Name, t.agent.Limits.Steps)
+	}
+	if err != nil {
+		return key, nil, err
+	}
+	if wrap == "" {
+		wrap = near
 	}
 	if err := t.flush(ctx); err != nil {
 		return key, nil, err
 	}
+	t.wrapUp(req, wrap)
 	answer, res, err := t.generate(ctx, key, req)
 	if err != nil {
 		return key, nil, err
 	}
-	res.Digest = asked
+	res.Digest, res.Heard, res.Wrap = asked, heard, wrap
+	t.spend(res)
 	e := t.event(session.StepCompleted, key)
 	e.Result = res
 	t.add(e)
 	return key, answer, errorOf(res.Error)
+}
+
+// wrapUp asks for an answer in words.
+func (t *Turn) wrapUp(req *model.Request, why string) {
+	if t.closing = why; why == "" {
+		return
+	}
+	t.wrapped, req.NoCalls = why, true
+	req.Instructions += "\n\nThis conversation's turn is close to a limit (" + why +
+		"). Do not call tools any more. Answer now with what you have, and say what is missing."
 }
 
 // answered is a model step that the journal holds. It stands even if a new build or prompt would have asked otherwise.
@@ -94,6 +159,9 @@ func (t *Turn) answered(st *session.Step, asked string) (string, *model.Answer, 
 	if st.Result.Error != nil {
 		return st.Key, nil, errorOf(st.Result.Error)
 	}
+	if t.closing = st.Result.Wrap; t.closing != "" {
+		t.wrapped = t.closing
+	}
 	answer := &model.Answer{}
 	if err := json.Unmarshal(st.Result.Value, answer); err != nil {
 		return st.Key, nil, fault.New(fault.Corrupt, "", "step %s is not an answer: %w", st.Key, err)
@@ -104,9 +172,12 @@ func (t *Turn) answered(st *session.Step, asked string) (string, *model.Answer, 
 // generate makes one attempt. An error is not the model's, which is in the result: the turn was stopped meanwhile.
 func (t *Turn) generate(ctx context.Context, key string, req *model.Request) (*model.Answer, *session.StepResult, error) {
 	provider, _ := splitModel(t.agent.Model)
-	text := piece{epoch: t.tenure.epoch, step: key, attempt: 1}
-	t.j.live.start(t.ref, text)
-	emit := func(c model.Chunk) { t.j.live.add(t.ref, text, c.Text) }
+	emit := func(model.Chunk) {}
+	if t.path == "" && key != foldKey {
+		text := piece{epoch: t.tenure.epoch, step: key, attempt: 1}
+		t.j.live.start(t.ref, text)
+		emit = func(c model.Chunk) { t.j.live.add(t.ref, text, c.Text) }
+	}
 	_ = t.k.fp.Hit(failpoint.ModelBefore)
 	if err := t.stillOwner(ctx); err != nil {
 		return nil, nil, err
@@ -124,6 +195,7 @@ func (t *Turn) generate(ctx context.Context, key string, req *model.Request) (*m
 	} else {
 		res.Value, res.Model = mustJSON(answer), answer.Model
 		res.Input, res.Output = answer.Usage.Input, answer.Usage.Output
+		res.Cost = t.k.cost(t.agent.Model, answer.Usage)
 	}
 	t.k.obs.StepEnded(t.agent.Name, session.ModelStep, t.agent.Model, fault.KindOf(err), took, res.Input, res.Output)
 	return answer, res, nil
@@ -139,6 +211,9 @@ func (t *Turn) dial(ctx context.Context, provider string, req *model.Request, em
 	p := t.k.cfg.Models[provider]
 	if p == nil {
 		return nil, fault.New(fault.ModelGone, "", "no provider is named %q", provider)
+	}
+	if req, err = t.unpack(ctx, req); err != nil {
+		return nil, err
 	}
 	answer, err = p.Generate(ctx, req, emit)
 	if err != nil {

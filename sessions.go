@@ -23,7 +23,9 @@ type SessionInfo struct {
 	Created session.Millis `json:"created_at,omitempty"`
 	Updated session.Millis `json:"updated_at,omitempty"`
 	Expiry  session.Millis `json:"expires_at,omitempty"`
-	Error   string         `json:"error,omitempty"` // why it cannot be read
+	Agent   string         `json:"agent,omitempty"`   // who has the conversation, after a hand-over; not in lists
+	Summary string         `json:"summary,omitempty"` // of the turns that are not shown any more; not in lists
+	Error   string         `json:"error,omitempty"`   // why it cannot be read
 }
 
 // Sessions lists sessions in the order of their ids. Listing reads heads only; Turns, Open and Created are not set.
@@ -86,6 +88,9 @@ func (k *Kernel) Session(key session.Key) (info SessionInfo, err error) {
 		if t := s.Current(); t != nil {
 			info.State = string(t.State)
 		}
+		if info.Agent = s.Agent; s.Summary != nil {
+			info.Summary = s.Summary.Text
+		}
 		return nil
 	})
 	return info, err
@@ -93,7 +98,9 @@ func (k *Kernel) Session(key session.Key) (info SessionInfo, err error) {
 
 // Messages is a session's conversation so far, the running turn's part included.
 func (k *Kernel) Messages(key session.Key) (messages []model.Message, err error) {
+	var life uint64
 	err = k.read(key, func(j *journal, s *session.Session) error {
+		life = s.At.Life
 		if messages, err = j.told.history(s); err != nil {
 			return err
 		}
@@ -106,7 +113,12 @@ func (k *Kernel) Messages(key session.Key) (messages []model.Message, err error)
 		}
 		return nil
 	})
-	return messages, err
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := k.opCtx()
+	defer cancel()
+	return k.hydrate(ctx, key, life, messages, false)
 }
 
 // JournalEntry is a record as it is shown.

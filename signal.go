@@ -249,7 +249,7 @@ func (k *Kernel) Retry(ctx context.Context, ref TurnRef) (*Handle, error) {
 	if err != nil {
 		return nil, err
 	}
-	return k.accept(ctx, j.key, agent, a)
+	return k.accept(ctx, j.key, &asking{agent: agent, named: true, req: a})
 }
 
 // Erase deletes a session: its running turn stops, its content is deleted, and what is left keeps only hashes of its

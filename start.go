@@ -49,7 +49,11 @@ func (k *Kernel) Start(ctx context.Context, req Request) (*Handle, error) {
 	if k.phase.Load() != operational && !k.othersLive() {
 		return nil, fault.New(fault.Unavailable, "", "this replica is leaving and there is no other").WithAfter(time.Second)
 	}
-	return k.accept(ctx, key, agent, accepted)
+	a := &asking{agent: agent, named: req.Agent != "", req: accepted}
+	if len(req.Files) == 0 {
+		return k.accept(ctx, key, a)
+	}
+	return k.acceptFiles(ctx, key, a, req)
 }
 
 // refuseWhileDown refuses new work at once, before anything is sent, while the store is known not to answer: its last
@@ -69,7 +73,7 @@ func (k *Kernel) prepare(req Request, agent *Agent) (session.Key, session.Reques
 		return session.Key{}, session.Request{}, fault.New(fault.BadRequest, "", format, args...)
 	}
 	switch {
-	case strings.TrimSpace(req.Prompt) == "":
+	case strings.TrimSpace(req.Prompt) == "" && len(req.Files) == 0:
 		return bad("prompt is empty")
 	case len(req.Prompt) > maxPrompt:
 		return session.Key{}, session.Request{}, fault.New(fault.TooLarge, "", "prompt has %d bytes, %d are allowed", len(req.Prompt), maxPrompt)
@@ -95,98 +99,159 @@ func (k *Kernel) prepare(req Request, agent *Agent) (session.Key, session.Reques
 	default:
 		id = newID("s")
 	}
-	a := session.Request{Agent: agent.Name, Input: mustJSON(model.UserText(req.Prompt)), Extra: req.Extra, Key: req.Key}
+	said := model.Message{Role: model.User}
+	if req.Prompt != "" {
+		said.Parts = append(said.Parts, model.Part{Text: req.Prompt})
+	}
+	if err := checkFiles(req.Files); err != nil {
+		return session.Key{}, session.Request{}, err
+	}
+	of := []any{agent.Name, req.Prompt, req.Extra}
+	for _, f := range req.Files {
+		file := sealed(f)
+		said.Parts = append(said.Parts, model.Part{File: &file})
+		of = append(of, file)
+	}
+	a := session.Request{Agent: agent.Name, Input: mustJSON(said), Extra: req.Extra, Key: req.Key}
 	if req.Key != "" {
-		a.Digest = digest([]any{agent.Name, req.Prompt, req.Extra})
+		a.Digest = digest(of)
 	}
 	return session.Key{Tenant: req.Tenant, ID: id}, a, nil
 }
 
-// accept writes turn.accepted, with a claim if nobody owns the session, or finds the turn that the key belongs to.
-func (k *Kernel) accept(ctx context.Context, key session.Key, agent *Agent, a session.Request) (*Handle, error) {
+// asking is a request on its way into the journal.
+type asking struct {
+	agent *Agent
+	named bool // the request says which agent it wants
+	req   session.Request
+	life  uint64 // in which its files are stored, 0 when it has none
+
+	found session.TurnID // the turn that it belongs to already, or is told to
+	told  bool           // it is a message to that turn
+	index int            // of the event that accepted its turn, in the record
+}
+
+// accept writes turn.accepted, with a claim if nobody owns the session, or finds the turn that the key belongs to. A
+// request into a session that is steered is decided about alone: it may become a message to the running turn, which must
+// not end in the same record.
+func (k *Kernel) accept(ctx context.Context, key session.Key, a *asking) (*Handle, error) {
 	j := k.open(key)
 	defer j.unpin()
-	var found session.TurnID // the turn that the key already belongs to
-	var index int            // of the event that accepted the turn, in the record
+	kind := accepting
+	if a.agent.Busy == Steer {
+		kind = signaling
+	}
 	propose := func() (place, error) {
-		return j.propose(ctx, &proposal{class: accepting, write: func(s *session.Session, d *draft) (events []session.Event, err error) {
-			found, index, events, err = j.admit(s, d, agent, a)
-			return events, err
+		return j.propose(ctx, &proposal{class: kind, write: func(s *session.Session, d *draft) ([]session.Event, error) {
+			return j.admit(s, d, a)
 		}})
 	}
 	place, err := propose()
 	for errors.Is(err, errSameBatch) { // the other one is durable, or failed, when this one's turn comes
 		place, err = propose()
 	}
-	if fault.KindOf(err) == fault.OutcomeUnknown && place.rec.ID != "" {
-		return &Handle{k: k, key: key, id: session.MakeTurnID(key.ID, place.rec, index)}, err
+	h := &Handle{k: k, key: key, id: a.found, steered: a.told}
+	if a.found.IsZero() && place.rec.ID != "" {
+		h.id = session.MakeTurnID(key.ID, place.rec, a.index)
+	}
+	if fault.KindOf(err) == fault.OutcomeUnknown && !h.id.IsZero() {
+		return h, err
 	}
 	if err != nil {
 		return nil, err
 	}
-	if found.IsZero() {
-		found = session.MakeTurnID(key.ID, place.rec, index)
-		k.obs.TurnAccepted(agent.Name)
+	if a.found.IsZero() {
+		k.obs.TurnAccepted(a.agent.Name)
 	}
-	return &Handle{k: k, key: key, id: found}, nil
+	return h, nil
 }
 
 // admit decides about a request on the fold: it finds the turn that the key belongs to, or makes the events that accept
-// the turn and says which of the record's events that is.
-func (j *journal) admit(s *session.Session, d *draft, agent *Agent, a session.Request) (found session.TurnID, index int, events []session.Event, err error) {
-	k := j.k
-	if a.Key != "" {
-		if found, err = j.known(s, d, a); err != nil || !found.IsZero() {
-			return found, 0, nil, err
+// the turn, or that tell the running one.
+func (j *journal) admit(s *session.Session, d *draft, a *asking) (events []session.Event, err error) {
+	k, req := j.k, a.req
+	a.found, a.told = session.TurnID{}, false
+	if req.Key != "" {
+		if a.found, err = j.known(s, d, req); err != nil || !a.found.IsZero() {
+			if t := s.Find(a.found); t != nil && t.Request.Key != req.Key {
+				a.told = true
+			}
+			return nil, err
 		}
+		req.KeyUntil = d.now + millis(k.cfg.IdempotencyTTL)
 	}
-	open := len(s.Open)
-	claimed := false
+	open, claimed := len(s.Open), false
 	for _, e := range d.events {
 		if e.Type == session.TurnAccepted {
 			open++
-			if a.Key != "" && e.Accepted.Key == a.Key {
-				return found, 0, nil, errSameBatch
+			if req.Key != "" && e.Accepted.Key == req.Key {
+				return nil, errSameBatch
 			}
 		}
 		claimed = claimed || e.Type == session.SessionClaimed
 	}
-	switch {
-	case s.Erased:
-		return found, 0, nil, fault.New(fault.Unavailable, "", "the session is being erased").WithAfter(time.Second)
-	case agent.Busy == Reject && open > 0:
-		return found, 0, nil, fault.New(fault.Conflict, "", "the session is busy and agent %s takes one request at a time", agent.Name).WithTry("wait for the running turn")
-	case open >= agent.Limits.Queue:
-		return found, 0, nil, fault.New(fault.Limited, "", "the session has %d unfinished turns, which is its limit", open).WithAfter(time.Second)
+	agent := a.agent
+	if other, err := k.agent(s.Agent); !a.named && s.Agent != "" && err == nil {
+		agent, req.Agent = other, other.Name // the conversation was handed over
+	}
+	if err := j.refusal(s, agent, a, open); err != nil {
+		return nil, err
+	}
+	if len(d.events) == 0 {
+		e, err := k.steer(s.Current(), req)
+		if e != nil {
+			a.found, a.told = s.Current().ID, true
+			return []session.Event{*e}, nil
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
 	if exp := s.Attention(millis(k.cfg.SessionTTL)).Expiry; len(d.events) == 0 && s.At.Len > 0 && exp > 0 && exp <= d.now {
-		if !a.RetryOf.IsZero() {
-			return found, 0, nil, fault.New(fault.Gone, "", "the turn's session expired")
+		if !req.RetryOf.IsZero() {
+			return nil, fault.New(fault.Gone, "", "the turn's session expired")
 		}
 		events = append(events, session.Event{Type: session.SessionCleared})
 	}
-	if a.Key != "" {
-		a.KeyUntil = d.now + millis(k.cfg.IdempotencyTTL)
-	}
-	index = len(d.events) + len(events)
-	events = append(events, session.Event{Type: session.TurnAccepted, Accepted: &a})
+	a.index = len(d.events) + len(events)
+	events = append(events, session.Event{Type: session.TurnAccepted, Accepted: &req})
 	if s.Owner == "" && open == 0 && !claimed && k.mayClaim() {
 		events = append(events, k.claim(s, d, ""))
 	}
-	return found, index, events, nil
+	return events, nil
+}
+
+// refusal says why a session does not take a request now.
+func (j *journal) refusal(s *session.Session, agent *Agent, a *asking, open int) error {
+	life := s.At.Life
+	if s.At.Len == 0 {
+		life++
+	}
+	switch {
+	case s.Erased:
+		return fault.New(fault.Unavailable, "", "the session is being erased").WithAfter(time.Second)
+	case a.life != 0 && a.life != life:
+		return errOtherLife
+	case !a.req.RetryOf.IsZero() && s.Turn(a.req.RetryOf) == nil:
+		return fault.New(fault.Gone, "", "the turn is too old to be retried: the conversation was summed up since")
+	case agent.Busy == Reject && open > 0:
+		return fault.New(fault.Conflict, "", "the session is busy and agent %s takes one request at a time", agent.Name).WithTry("wait for the running turn")
+	case open >= agent.Limits.Queue:
+		return fault.New(fault.Limited, "", "the session has %d unfinished turns, which is its limit", open).WithAfter(time.Second)
+	}
+	return nil
 }
 
 // known is the turn that a request's key belongs to, zero when it is a new key.
 func (j *journal) known(s *session.Session, d *draft, a session.Request) (session.TurnID, error) {
 	if u, ok := s.Used(a.Key, d.now); ok {
-		t := s.Turn(u.Turn)
 		switch {
 		case u.Digest != a.Digest:
 			return session.TurnID{}, mismatch()
-		case t == nil:
+		case s.Find(u.Turn) == nil && !s.Past(u.Turn):
 			return session.TurnID{}, fault.New(fault.Gone, "", "the turn of this idempotency key belongs to a session that expired")
 		}
-		return t.ID, nil
+		return u.Turn, nil
 	}
 	if j.tomb != nil && j.tomb.Until > d.now && slices.Contains(j.tomb.Keys, hashKey(a.Key)) {
 		return session.TurnID{}, fault.New(fault.Gone, "", "the turn of this idempotency key was erased with its session")
@@ -197,6 +262,9 @@ func (j *journal) known(s *session.Session, d *draft, a session.Request) (sessio
 func mismatch() error {
 	return fault.New(fault.KeyMismatch, "", "this idempotency key was used with another request").WithTry("use a new key for a new request")
 }
+
+// errOtherLife says that the session was erased, and perhaps used again, since the request's files were stored.
+var errOtherLife = errors.New("the session was erased meanwhile")
 
 // errSameBatch says that a turn with the same key is in the record in the making.
 var errSameBatch = errors.New("the same key arrived twice at once")

@@ -282,7 +282,7 @@ func (r *reader) describe(e session.Event) (string, any) {
 	case session.TurnWaiting:
 		return EventWaiting, e.Waiting
 	case session.TurnCompleted:
-		return EventDone, map[string]any{"state": session.Completed, "result": e.Reply.Text, "value": e.Reply.Value}
+		return EventDone, map[string]any{"state": session.Completed, "result": e.Reply.Text, "value": e.Reply.Value, "degraded": e.Reply.Degraded}
 	case session.TurnFailed:
 		return EventDone, map[string]any{"state": session.Failed, "error": e.Failure}
 	case session.TurnCancelled:
@@ -306,12 +306,17 @@ type StepInfo struct {
 	Output  int64            `json:"tokens_out,omitempty"`
 	TookMS  int64            `json:"took_ms,omitempty"`
 	Why     string           `json:"why,omitempty"` // of a doubt
+	Cost    float64          `json:"cost_usd,omitempty"`
+	Size    int64            `json:"size,omitempty"`     // bytes of a result that is too long to be shown here
+	HandOff string           `json:"hand_off,omitempty"` // the agent that has the conversation from here on
+
+	Decision string `json:"decision,omitempty"` // approve, deny or wake: what was said about it
 }
 
 func describeResult(key string, r *session.StepResult) StepInfo {
 	info := StepInfo{
 		Step: key, Kind: r.Kind, Name: r.Name, State: string(session.StepDone), Error: r.Error,
-		Model: r.Model, Input: r.Input, Output: r.Output, TookMS: r.TookMS,
+		Model: r.Model, Input: r.Input, Output: r.Output, TookMS: r.TookMS, Cost: float64(r.Cost) / 1e6, HandOff: r.HandOff,
 	}
 	var answer model.Answer
 	var result model.Result
@@ -319,8 +324,10 @@ func describeResult(key string, r *session.StepResult) StepInfo {
 	case r.Error != nil:
 	case r.Kind == session.ModelStep && json.Unmarshal(r.Value, &answer) == nil:
 		info.Text, info.Calls = answer.Message.Text(), answer.Message.Calls()
-	case r.Kind == session.ToolStep && json.Unmarshal(r.Value, &result) == nil:
-		info.Text, info.IsError = result.Content, result.IsError
+	case (r.Kind == session.ToolStep || r.Kind == session.AgentStep) && json.Unmarshal(r.Value, &result) == nil:
+		info.Text, info.IsError, info.Size = result.Content, result.IsError, result.Size
+	case r.Summary != nil:
+		info.Text = r.Summary.Text
 	default:
 		info.Text = string(r.Value)
 	}

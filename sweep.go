@@ -128,6 +128,18 @@ func (j *journal) due(s *session.Session, d *draft, dead []string) (events []ses
 		if t.Wait.Until == 0 || t.Wait.Until > d.now {
 			return nil, "", false, nil
 		}
+		switch t.Wait.Reason {
+		case session.WaitApproval:
+			events = k.expired(s, t, d)
+		case session.WaitTimer:
+			events = k.awake(s, t, d)
+		}
+		if len(events) > 0 {
+			if d.epoch > s.Epoch {
+				cause = "resume"
+			}
+			return events, cause, false, nil
+		}
 		fail := &session.Failure{Kind: waitFailure(t.Wait.Reason), Step: t.Wait.Step, Message: "nobody answered in time: " + t.Wait.Detail}
 		return k.endWaiting(s, t, d, session.SignalExpire, session.Event{Type: session.TurnFailed, Turn: t.Ref, Failure: fail}), "", false, nil
 	case s.Owner != "" && !slices.Contains(dead, s.Owner) && (s.Owner != k.id || j.run != nil):

@@ -19,7 +19,6 @@ var (
 	errCancelled = errors.New("the turn was cancelled")                          // the turn ends as cancelled
 	errDrain     = errors.New("this replica is leaving; the turn goes on later") // hand over
 	errWall      = errors.New("the turn ran longer than its limit")              // the turn fails
-	errRest      = errors.New("the turn waits")                                  // not a cause: a runner's way out
 )
 
 // tenure is the time in which this replica owns a session, under one epoch. It runs the session's turns one after the
@@ -104,17 +103,38 @@ func (r *tenure) next() (session.Ref, string, bool) {
 	return t.Ref, t.Request.Agent, true
 }
 
-// runTurn runs one turn as far as it goes and writes what became of it.
+// runTurn runs one turn as far as it goes and writes what became of it. It runs it again from the top when the user said
+// something that nobody has heard just before it would have ended.
 func (r *tenure) runTurn(ref session.Ref, agentName string) {
 	k := r.j.k
+	began := time.Now()
+	for tries := 0; ; tries++ {
+		state, kind, again := r.runOnce(ref, agentName, tries > maxReruns)
+		if again {
+			continue
+		}
+		if state.Ended() {
+			k.obs.TurnEnded(agentName, state, kind, time.Since(began))
+		}
+		return
+	}
+}
+
+// maxReruns is far above what people can say while a turn ends.
+const maxReruns = 1000
+
+func (r *tenure) runOnce(ref session.Ref, agentName string, deaf bool) (state session.TurnState, kind fault.Kind, again bool) {
+	k := r.j.k
 	agent, err := k.agent(agentName)
-	t := &Turn{k: k, j: r.j, tenure: r, ref: ref, agent: agent}
+	t := &Turn{work: &work{k: k, j: r.j, tenure: r, ref: ref}, agent: agent}
 	if err == nil {
 		err = t.open()
 	}
+	if err == nil && deaf {
+		err = fault.New(fault.Internal, "", "the agent does not hear what the user says while it works")
+	}
 	if err != nil {
-		r.write(t, Reply{}, err)
-		return
+		return r.write(t, Reply{}, err)
 	}
 	ctx, stem := context.WithCancelCause(r.ctx)
 	defer stem(errClosed)
@@ -129,47 +149,88 @@ func (r *tenure) runTurn(ref session.Ref, agentName string) {
 	}
 	r.j.mu.Unlock()
 
-	began := time.Now()
 	reply, err := t.run(ctx)
 	r.mu.Lock()
 	r.stem = nil
 	r.mu.Unlock()
-	if err != nil && ctx.Err() != nil && !errors.Is(err, errRest) {
+	if ctx.Err() != nil && err != nil && !errors.Is(err, errRest) {
 		err = context.Cause(ctx)
 	}
-	state, kind := r.write(t, reply, err)
-	if state.Ended() {
-		k.obs.TurnEnded(agentName, state, kind, time.Since(began))
+	if t.resting() && !isCause(err) && !decisive(err) {
+		err = errRest // whatever the runner made of it
 	}
+	return r.write(t, reply, err)
 }
 
-// run calls the runner behind a panic barrier.
+// run is the whole of a turn: what is to be forgotten of the conversation, the hooks, and the runner between them.
 func (t *Turn) run(ctx context.Context) (reply Reply, err error) {
+	if t.quarantine != "" {
+		return Reply{}, t.rest(session.Wait{Reason: session.WaitQuarantined, Detail: t.quarantine})
+	}
+	if err := t.compact(ctx); err != nil {
+		return Reply{}, err
+	}
+	asked := t.agent
+	early, err := t.before(ctx)
+	switch {
+	case err != nil:
+		return Reply{}, err
+	case early != nil:
+		reply = *early
+	default:
+		if reply, err = t.guard(ctx, asked.Runner); err != nil {
+			return reply, err
+		}
+	}
+	return t.after(ctx, asked, reply)
+}
+
+// guard calls a runner behind a panic barrier.
+func (t *Turn) guard(ctx context.Context, runner Runner) (reply Reply, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			t.k.log.Error("a runner panicked", "session", t.j.key.ID, "turn", t.id.String(), "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
 			err = fault.New(fault.Internal, "", "the agent's code failed")
 		}
 	}()
-	if t.quarantine {
-		return Reply{}, t.rest(session.Wait{
-			Reason: session.WaitQuarantined,
-			Detail: fmt.Sprintf("taken over %d times without progress", t.recoveries),
-		})
-	}
-	return t.agent.Runner.Run(ctx, t)
+	return runner.Run(ctx, t)
 }
 
-// write puts a turn's outcome into the journal, and returns the state it gave it (empty: none).
-func (r *tenure) write(t *Turn, reply Reply, err error) (session.TurnState, fault.Kind) {
-	var state session.TurnState
-	var kind fault.Kind
+// isCause reports whether an error says that the turn was stopped from outside.
+func isCause(err error) bool {
+	for _, cause := range []error{errFenced, errCancelled, errDrain, errWall, errClosed} {
+		if errors.Is(err, cause) {
+			return true
+		}
+	}
+	return false
+}
+
+// decisive reports whether an error ends the turn although another step of it would have had to wait.
+func decisive(err error) bool {
+	switch fault.KindOf(err) {
+	case fault.Diverged, fault.InDoubt, fault.Corrupt, fault.Budget:
+		return true
+	}
+	return false
+}
+
+// errUnheard says that a turn cannot complete yet.
+var errUnheard = errors.New("the user said something that nobody has heard")
+
+// write puts a turn's outcome into the journal, and returns the state it gave it (empty: none), or that the turn must be
+// run again.
+func (r *tenure) write(t *Turn, reply Reply, err error) (state session.TurnState, kind fault.Kind, again bool) {
 	switch {
-	case errors.Is(err, errRest), errors.Is(err, errFenced), errors.Is(err, errClosed):
-		return "", ""
+	case errors.Is(err, errRest):
+		if err = t.settleDown(); err == nil || !errors.Is(err, errCancelled) {
+			return "", "", false
+		}
+	case errors.Is(err, errFenced), errors.Is(err, errClosed):
+		return "", "", false
 	case errors.Is(err, errDrain):
 		r.handOver(t)
-		return "", ""
+		return "", "", false
 	}
 	events := t.take()
 	_, werr := r.j.propose(r.ctx, &proposal{class: ending, hold: true, write: func(s *session.Session, _ *draft) ([]session.Event, error) {
@@ -179,21 +240,40 @@ func (r *tenure) write(t *Turn, reply Reply, err error) (session.TurnState, faul
 		}
 		var last session.Event
 		last, state, kind = lastWord(turn, reply, err)
+		if state == session.Completed && len(turn.Messages) > heardWith(turn, events) {
+			return nil, errUnheard
+		}
 		all := events[:len(events):len(events)]
 		if state != session.Completed {
 			all = append(all, heal(turn, events)...)
 		}
 		return append(all, last), nil
 	}})
+	if errors.Is(werr, errUnheard) {
+		if werr = t.commit(working, events); werr == nil {
+			return "", "", true
+		}
+	}
 	if werr != nil {
 		t.waste(events)
 		if !errors.Is(werr, errFenced) && r.ctx.Err() == nil {
 			t.k.log.Error("a turn's end could not be written", "session", r.j.key.ID, "turn", t.id.String(), "error", werr)
 		}
 		r.end(errFenced)
-		return "", ""
+		return "", "", false
 	}
-	return state, kind
+	return state, kind, false
+}
+
+// heardWith is how many messages the turn has heard, once those events are in the journal too.
+func heardWith(t *session.Turn, events []session.Event) int {
+	heard := t.Heard
+	for _, e := range events {
+		if e.Result != nil {
+			heard = max(heard, e.Result.Heard)
+		}
+	}
+	return heard
 }
 
 // lastWord is the terminal event of a turn. A cancel that the fold holds comes before everything.

@@ -169,6 +169,7 @@ func NewTool[In, Out any](name, description string, f func(ctx context.Context, 
 const (
 	defaultToolTimeout = time.Minute
 	defaultMaxResult   = 256 << 10
+	defaultExpires     = 24 * time.Hour
 )
 
 func (t *Tool) check() (problems []string) {
@@ -196,6 +197,14 @@ func (t *Tool) check() (problems []string) {
 	default:
 		bad("on_doubt is " + string(t.OnDoubt) + ", not ask, tell or fail")
 	}
+	switch t.Approval.When {
+	case "":
+		t.Approval.When = NeverApprove
+	case NeverApprove, AlwaysApprove:
+	default:
+		bad("approval.when is " + string(t.Approval.When) + ", not never or always")
+	}
+	t.Approval.Expires = orDefault(t.Approval.Expires, defaultExpires)
 	switch t.Refuses {
 	case RefusesNothing, RefusesDuplicateKey, RefusesStaleEpoch:
 	default:

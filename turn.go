@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/agentkernel/agentkernel/fault"
-	"github.com/agentkernel/agentkernel/internal/failpoint"
 	"github.com/agentkernel/agentkernel/model"
 	"github.com/agentkernel/agentkernel/session"
 )
@@ -20,32 +19,53 @@ import (
 // Turn is what a [Runner] works with. Everything that it does to the world goes through the methods that take a context:
 // each is a step, whose result is journaled, and after a crash the journal answers instead of the world. A Turn is used
 // by one goroutine at a time unless a method says otherwise.
+//
+// A sub-agent works with a Turn of its own, in the same journal: the keys of its steps begin with the key of the call
+// that asked it.
 type Turn struct {
+	*work
+	path    string // what the keys of its steps begin with, empty for the turn itself
+	agent   *Agent
+	input   model.Message
+	history []model.Message
+	notes   []string // added to the instructions
+
+	models  int    // model steps asked for so far
+	tools   int    // calls of Tool so far
+	sleeps  int    // calls of Sleep so far
+	sets    int    // state changes asked for so far
+	oldSets int    // state changes that an earlier run journaled
+	closing string // why the newest answer was to be in words, empty if it was not
+	wrapped string // the same of any answer
+
+	mu      sync.Mutex
+	pending []session.Event // finished, and on their way into the next record
+}
+
+// work is what a turn and its sub-agents share: one run of the turn, in one tenure.
+type work struct {
 	k      *Kernel
 	j      *journal
 	tenure *tenure
 	ref    session.Ref
-	agent  *Agent
 
 	// As of the turn's start, or its last takeover.
 	id         session.TurnID
 	root       session.TurnID
-	input      model.Message
 	extra      json.RawMessage
-	history    []model.Message
-	state      map[string]json.RawMessage
 	ran        time.Duration
 	recoveries int
-	quarantine bool
+	quarantine string // why it must not run, empty when it may
 
-	models  int // model steps asked for so far
-	tools   int // calls of Tool so far
-	sets    int // state changes asked for so far
-	oldSets int // state changes that an earlier run journaled
+	limits   Limits // of the agent that was asked
+	began    time.Time
+	volatile sync.Map
 
-	mu      sync.Mutex
-	pending []session.Event // finished, and on their way into the next record
-	asked   map[string]bool // steps by their key
+	shared sync.Mutex
+	asked  map[string]bool            // steps by their key
+	state  map[string]json.RawMessage // of the session, with this turn's changes
+	used   usage
+	wait   *session.Wait // it must rest, whatever the runner makes of that
 }
 
 // open reads the turn's start from the fold.
@@ -55,15 +75,23 @@ func (t *Turn) open() error {
 		if err != nil {
 			return err
 		}
-		t.id, t.ran, t.recoveries = turn.ID, time.Duration(turn.Ran)*time.Millisecond, turn.Recoveries
-		t.root = turn.ID
-		if r := s.Turn(turn.Root); r != nil {
-			t.root = r.ID
+		t.id, t.root, t.extra = turn.ID, turn.Root, turn.Request.Extra
+		t.ran, t.recoveries = time.Duration(turn.Ran)*time.Millisecond, turn.Recoveries
+		t.began, t.limits = time.Now(), t.agent.Limits
+		t.used = usageOf(turn)
+		for _, set := range turn.Sets {
+			if set.Path == "" {
+				t.oldSets++
+			}
 		}
-		t.oldSets, t.extra = len(turn.Sets), turn.Request.Extra
-		t.quarantine = turn.Recoveries > t.k.cfg.MaxRecoveries
+		if turn.Recoveries > t.k.cfg.MaxRecoveries {
+			t.quarantine = fmt.Sprintf("taken over %d times without progress", turn.Recoveries)
+		}
 		if t.history, err = t.j.told.history(s); err != nil {
 			return err
+		}
+		if s.Summary != nil {
+			t.notes = append(t.notes, s.Summary.Text)
 		}
 		t.state = make(map[string]json.RawMessage, len(s.State))
 		for k, v := range s.State {
@@ -94,23 +122,37 @@ func (t *Turn) ID() string { return t.id.String() }
 // Session names the session.
 func (t *Turn) Session() string { return t.j.key.ID }
 
+// Tenant names the session's tenant, empty where there is only one.
+func (t *Turn) Tenant() string { return t.j.key.Tenant }
+
 // Agent is the agent that answers.
 func (t *Turn) Agent() *Agent { return t.agent }
 
-// Input is what the user said.
+// Input is what the user said; for a sub-agent, what it was asked.
 func (t *Turn) Input() model.Message { return t.input }
 
 // Extra is the object of the request's further fields, nil when there were none. Models are not shown it.
 func (t *Turn) Extra() json.RawMessage { return t.extra }
 
-// History is the conversation before this turn, oldest first. It is not to be changed.
+// History is the conversation before this turn, oldest first. It is not to be changed. A sub-agent has none.
 func (t *Turn) History() []model.Message { return t.history }
 
-// State is the session's value of that name as this turn sees it, nil when there is none.
-func (t *Turn) State(name string) json.RawMessage { return t.state[name] }
+// State is the session's value of that name as this turn sees it, nil when there is none. It is safe for concurrent use.
+func (t *Turn) State(name string) json.RawMessage {
+	t.shared.Lock()
+	defer t.shared.Unlock()
+	return t.state[name]
+}
 
-// Emit shows text to whoever watches the turn. It is not journaled.
+// Volatile is memory of this run of the turn, shared by its hooks, its runner and its sub-agents. Nothing in it is
+// durable: a re-run begins with an empty one.
+func (t *Turn) Volatile() *sync.Map { return &t.volatile }
+
+// Emit shows text to whoever watches the turn. It is not journaled; a sub-agent's is not shown.
 func (t *Turn) Emit(text string) {
+	if t.path != "" {
+		return
+	}
 	said := piece{epoch: t.tenure.epoch, step: "emit", attempt: 1}
 	t.j.live.join(t.ref, said)
 	t.j.live.add(t.ref, said, text)
@@ -178,7 +220,7 @@ func (t *Turn) waste(events []session.Event) {
 	}
 }
 
-// boundary is where a turn may be handed over: between steps.
+// boundary is where a turn may be handed over or come to rest: between steps.
 func (t *Turn) boundary(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -186,20 +228,10 @@ func (t *Turn) boundary(ctx context.Context) error {
 	if t.k.phase.Load() == handingOver {
 		return errDrain
 	}
-	return nil
-}
-
-// rest makes the turn wait for a person or a time.
-func (t *Turn) rest(w session.Wait) error {
-	w.Until = now() + millis(t.k.cfg.WaitMax)
-	e := t.event(session.TurnWaiting, "")
-	e.Waiting = &w
-	events := t.take()
-	if err := t.commit(claiming, append(events[:len(events):len(events)], e)); err != nil {
-		t.add(events...)
-		return err
+	if t.resting() {
+		return errRest
 	}
-	return errRest
+	return nil
 }
 
 // stepKey is the idempotency key that a tool receives for a step: the same whoever dispatches it and however often.
@@ -244,66 +276,10 @@ func digest(v any) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// Set changes the session's value of that name; nil removes it. The change becomes durable with the next record, and a
-// re-run does not make it again.
-func (t *Turn) Set(name string, value any) error {
-	b, err := json.Marshal(value)
-	if err != nil || name == "" {
-		return fault.New(fault.Internal, "", "state %q has no name or no JSON form: %v", name, err)
-	}
-	t.sets++
-	t.state[name] = b
-	if t.sets > t.oldSets {
-		e := t.event(session.StateSet, "")
-		e.Set = &session.Setting{Name: name, Value: b}
-		t.add(e)
-	}
-	return nil
-}
-
-// Step runs f once and journals what it returned: a re-run of the turn gets the recorded value. Names are unique within
-// a turn; steps of different names may run at the same time. f may run again after a crash in the middle of it.
-func (t *Turn) Step(ctx context.Context, name string, f func(ctx context.Context) (any, error)) (json.RawMessage, error) {
-	key := "s:" + name
-	if err := t.enter(key); err != nil {
-		return nil, err
-	}
-	if st, err := t.recorded(ctx, key); err != nil {
-		return nil, err
-	} else if st != nil && st.State == session.StepDone {
-		return st.Result.Value, errorOf(st.Result.Error)
-	}
-	if err := t.flush(ctx); err != nil {
-		return nil, err
-	}
-	res := &session.StepResult{Kind: session.UserStep, Name: name, Attempts: 1}
-	_ = t.k.fp.Hit(failpoint.StepBefore)
-	if err := t.stillOwner(ctx); err != nil {
-		return nil, err
-	}
-	value, err := f(ctx)
-	_ = t.k.fp.Hit(failpoint.StepAfter)
-	if err != nil && ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	if err == nil {
-		res.Value, err = json.Marshal(value)
-	}
-	if err != nil {
-		res.Error = failureOf(err)
-	}
-	e := t.event(session.StepCompleted, key)
-	e.Result = res
-	if werr := t.flush(ctx, e); werr != nil {
-		return nil, werr
-	}
-	return res.Value, err
-}
-
 // enter notes that a step of that key is asked for, which may happen once in a run.
 func (t *Turn) enter(key string) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.shared.Lock()
+	defer t.shared.Unlock()
 	if t.asked[key] {
 		return fault.New(fault.Internal, "", "two steps of one turn are named %q", key)
 	}

@@ -111,6 +111,7 @@ func (s *Server) chat(ctx context.Context, in *chatInput) (*huma.StreamResponse,
 
 // start has the turn accepted. A store that does not answer in time leaves it unknown whether it was.
 func (s *Server) start(ctx context.Context, req agentkernel.Request, prefer preferences) (*agentkernel.Handle, error) {
+	req.Tenant = tenantOf(ctx)
 	if prefer.cancel {
 		ctx = context.WithoutCancel(ctx) // to be cancelled it must be known
 	}
@@ -202,7 +203,7 @@ func (s *Server) cancelGone(ctx context.Context, h *agentkernel.Handle) {
 	const patience = 30 * time.Second
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
-	if _, err := s.k.Cancel(last, agentkernel.TurnRef{ID: h.ID(), By: "disconnect"}); err != nil && fault.KindOf(err) != fault.Conflict {
+	if _, err := s.k.Cancel(last, agentkernel.TurnRef{Tenant: tenantOf(ctx), ID: h.ID(), By: "disconnect"}); err != nil && fault.KindOf(err) != fault.Conflict {
 		s.cfg.Logger.WarnContext(ctx, "a turn was not cancelled although its client is gone", "turn", h.ID(), "error", err)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/agentkernel/agentkernel/auth"
 )
 
 // Config is how a kernel is served. The zero value works; a zero field has the default that its comment names.
@@ -14,11 +16,16 @@ type Config struct {
 	SyncTimeout     time.Duration // how long a synchronous request waits before it is answered 202, 120s
 	PingInterval    time.Duration // between comments on a stream on which nothing happens, 15s
 	WriteTimeout    time.Duration // for one piece of a stream, after it the reader is dropped, 30s
+	HeaderTimeout   time.Duration // for reading a request's headers, 10s
 	BodyTimeout     time.Duration // for reading a request's body, 30s
+	IdleTimeout     time.Duration // of a connection between requests, 2m
 	ShutdownTimeout time.Duration // how long Serve lets open requests finish once it is told to end, 10s
 
-	MaxBody   int64 // bytes of a request's body, 1 MiB
-	MaxHeader int   // bytes of a request's line and headers, 32 KiB
+	MaxBody    int64 // bytes of a request's body, 1 MiB
+	MaxHeader  int   // bytes of a request's line and headers, 32 KiB
+	MaxStreams int   // open streams at a time, 1000
+
+	Auth auth.Authenticator // finds out who calls; nil: everyone who reaches the address may do everything
 
 	Metrics  http.Handler // answers /metrics; nil leaves the route out
 	Observer Observer     // is told of every request; nil tells nobody
@@ -38,11 +45,6 @@ type silent struct{}
 func (silent) HTTPServed(string, string, int, time.Duration) {}
 func (silent) HTTPStreaming(int)                             {}
 
-const (
-	idleTimeout       = 2 * time.Minute  // of a connection between requests
-	readHeaderTimeout = 10 * time.Second // for a request's headers
-)
-
 func (c Config) complete() Config {
 	if c.Version == "" {
 		c.Version = "dev"
@@ -51,10 +53,13 @@ func (c Config) complete() Config {
 	orDefault(&c.SyncTimeout, 2*time.Minute)
 	orDefault(&c.PingInterval, 15*time.Second)
 	orDefault(&c.WriteTimeout, 30*time.Second)
+	orDefault(&c.HeaderTimeout, 10*time.Second)
 	orDefault(&c.BodyTimeout, 30*time.Second)
+	orDefault(&c.IdleTimeout, 2*time.Minute)
 	orDefault(&c.ShutdownTimeout, 10*time.Second)
 	orDefault(&c.MaxBody, 1<<20)
 	orDefault(&c.MaxHeader, 32<<10)
+	orDefault(&c.MaxStreams, 1000)
 	if c.Observer == nil {
 		c.Observer = silent{}
 	}

@@ -120,7 +120,7 @@ func (s *Server) health(ctx context.Context, in *healthInput) (*healthOutput, er
 	if h.Status == "unhealthy" {
 		out.Status = http.StatusServiceUnavailable
 	}
-	if verbose {
+	if verbose && s.mayLookBehind(ctx, in.r) {
 		out.Body.HealthDetail = &HealthDetail{Replica: h.Replica, Running: h.Running, Leased: h.Leased, Store: h.Store, StoreErr: h.StoreErr}
 	}
 	return out, nil

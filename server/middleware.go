@@ -21,6 +21,8 @@ type trace struct {
 	route   string
 	session string
 	turn    string
+	tenant  string
+	subject string // who sent it
 }
 
 type traceKey struct{}
@@ -93,6 +95,12 @@ func (s *Server) logAccess(r *http.Request, t *trace, status int, bytes int64, t
 		slog.Int("status", status), slog.Int64("bytes", bytes), slog.Int64("took_ms", took.Milliseconds()),
 		slog.String("remote", r.RemoteAddr),
 	}
+	if t.tenant != "" {
+		attrs = append(attrs, slog.String("tenant", t.tenant))
+	}
+	if t.subject != "" {
+		attrs = append(attrs, slog.String("subject", t.subject))
+	}
 	if t.session != "" {
 		attrs = append(attrs, slog.String("session", t.session))
 	}
@@ -153,6 +161,11 @@ func (s *Server) limits(next http.Handler) http.Handler {
 		case r.ContentLength > s.cfg.MaxBody:
 			s.refuse(w, r, newProblem(fault.TooLarge, http.StatusRequestEntityTooLarge, "the request's body has %d bytes, %d are allowed", r.ContentLength, s.cfg.MaxBody))
 		default:
+			if r.Body != nil && r.Body != http.NoBody {
+				// Whoever reads the whole body ends this deadline. It holds for bodies that no handler reads, too: net/http
+				// reads the rest of a refused request's body, and would wait for a slow client without end.
+				_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.cfg.BodyTimeout)) // there is none in tests without a connection
+			}
 			next.ServeHTTP(w, r)
 		}
 	})

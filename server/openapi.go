@@ -28,6 +28,9 @@ func (s *Server) describe() huma.Config {
 		Formats:       map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat}, // the second is for +json
 		DefaultFormat: "application/json",
 	}
+	if s.cfg.Auth != nil {
+		cfg.Components.SecuritySchemes = schemes()
+	}
 	cfg.AllowAdditionalPropertiesByDefault = true
 	return cfg
 }
@@ -62,6 +65,7 @@ func (s *Server) operation(tag, id, method, path, summary, description string) h
 		BodyReadTimeout: s.cfg.BodyTimeout,
 		DefaultStatus:   http.StatusOK,
 		Responses:       s.responses(map[string]*huma.Response{}),
+		Security:        s.security(method + " " + path),
 	}
 }
 

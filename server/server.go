@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync/atomic"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -24,7 +25,8 @@ type Server struct {
 	mux     *http.ServeMux
 	api     huma.API
 	handler http.Handler
-	spec    []byte // the OpenAPI description
+	spec    []byte       // the OpenAPI description
+	streams atomic.Int64 // that are open
 
 	leaving context.Context // ends when the server is told to leave
 	leave   context.CancelFunc
@@ -63,7 +65,7 @@ func (s *Server) Leave() { s.leave() }
 // returns nil. It closes ln.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	srv := &http.Server{
-		Handler: s, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout,
+		Handler: s, ReadHeaderTimeout: s.cfg.HeaderTimeout, IdleTimeout: s.cfg.IdleTimeout,
 		MaxHeaderBytes: 2 * s.cfg.MaxHeader, // the handler refuses at half of it, with a problem
 		ErrorLog:       slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelDebug),
 		// No WriteTimeout: it would end streams. Each piece of a stream has its own.
@@ -95,7 +97,7 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 		_, route, _ := strings.Cut(pattern, " ")
 		traceOf(r.Context()).route = route
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		s.mux.ServeHTTP(w, r)
+		s.admit(w, r, pattern)
 		return
 	}
 	none := newProblem(fault.NotFound, http.StatusNotFound, "there is no route %.200s", r.URL.Path)

@@ -67,7 +67,7 @@ func (s *Server) listSessions(ctx context.Context, in *sessionsInput) (*struct{ 
 		return nil, s.problemOf(ctx, err)
 	}
 	// One more than asked for tells whether there is more.
-	list, err := s.k.Sessions(ctx, session.Query{Search: in.Search, After: in.After, Limit: in.Limit + 1})
+	list, err := s.k.Sessions(ctx, session.Query{Tenant: tenantOf(ctx), Search: in.Search, After: in.After, Limit: in.Limit + 1})
 	if err != nil {
 		return nil, s.problemOf(ctx, err)
 	}
@@ -81,7 +81,7 @@ func (s *Server) listSessions(ctx context.Context, in *sessionsInput) (*struct{ 
 
 func (s *Server) getSession(ctx context.Context, in *sessionInput) (*struct{ Body agentkernel.SessionInfo }, error) {
 	in.aboutSession(in.ID)
-	info, err := s.k.Session(key(in.ID))
+	info, err := s.k.Session(keyOf(ctx, in.ID))
 	if err != nil {
 		return nil, s.problemOf(ctx, err)
 	}
@@ -90,7 +90,7 @@ func (s *Server) getSession(ctx context.Context, in *sessionInput) (*struct{ Bod
 
 func (s *Server) getMessages(ctx context.Context, in *sessionInput) (*struct{ Body MessageList }, error) {
 	in.aboutSession(in.ID)
-	messages, err := s.k.Messages(key(in.ID))
+	messages, err := s.k.Messages(keyOf(ctx, in.ID))
 	if err != nil {
 		return nil, s.problemOf(ctx, err)
 	}
@@ -99,7 +99,7 @@ func (s *Server) getMessages(ctx context.Context, in *sessionInput) (*struct{ Bo
 
 func (s *Server) getJournal(ctx context.Context, in *journalInput) (*struct{ Body JournalPage }, error) {
 	in.aboutSession(in.ID)
-	records, err := s.k.Journal(ctx, key(in.ID), in.After, in.Limit+1)
+	records, err := s.k.Journal(ctx, keyOf(ctx, in.ID), in.After, in.Limit+1)
 	if err != nil {
 		return nil, s.problemOf(ctx, err)
 	}
@@ -118,7 +118,7 @@ func (s *Server) eraseSession(ctx context.Context, in *sessionInput) (*struct{},
 	}
 	writing, cancel := context.WithTimeout(ctx, s.cfg.AcceptTimeout)
 	defer cancel()
-	if err := s.k.Erase(writing, key(in.ID)); err != nil {
+	if err := s.k.Erase(writing, keyOf(ctx, in.ID)); err != nil {
 		return nil, s.problemOf(ctx, err)
 	}
 	return nil, nil

@@ -97,14 +97,14 @@ func (s *Server) routeTurns() {
 			func(ctx context.Context, in *turnInput) (*changeOutput, error) {
 				in.aboutTurn(in.ID)
 				return s.change(ctx, &in.wire, func(ctx context.Context) (*agentkernel.Handle, error) {
-					return a.do(ctx, agentkernel.TurnRef{ID: in.ID})
+					return a.do(ctx, refOf(ctx, in.ID))
 				})
 			})
 	}
 }
 
 func (s *Server) listTurns(ctx context.Context, in *turnsInput) (*struct{ Body TurnList }, error) {
-	q := agentkernel.TurnQuery{Session: in.Session, After: in.After, Limit: in.Limit}
+	q := agentkernel.TurnQuery{Tenant: tenantOf(ctx), Session: in.Session, After: in.After, Limit: in.Limit}
 	for _, state := range in.State {
 		q.States = append(q.States, session.TurnState(state))
 	}
@@ -144,7 +144,7 @@ func (s *Server) getTurn(ctx context.Context, in *turnInput) (*turnOutput, error
 
 func (s *Server) find(ctx context.Context, in *wire, id string) (*agentkernel.Handle, *agentkernel.TurnInfo, error) {
 	in.aboutTurn(id)
-	h, err := s.k.Turn("", id)
+	h, err := s.k.Turn(tenantOf(ctx), id)
 	if err != nil {
 		return nil, nil, s.problemOf(ctx, err)
 	}
@@ -188,7 +188,7 @@ func (s *Server) resolve(ctx context.Context, in *resolveInput) (*changeOutput, 
 	in.aboutTurn(in.ID)
 	b := in.Body
 	return s.change(ctx, &in.wire, func(ctx context.Context) (*agentkernel.Handle, error) {
-		return s.k.Resolve(ctx, agentkernel.TurnRef{ID: in.ID}, agentkernel.Resolution{Outcome: b.Outcome, Step: b.Step, Result: b.Result, Note: b.Note})
+		return s.k.Resolve(ctx, refOf(ctx, in.ID), agentkernel.Resolution{Outcome: b.Outcome, Step: b.Step, Result: b.Result, Note: b.Note})
 	})
 }
 

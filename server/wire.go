@@ -106,6 +106,3 @@ func wantsStream(headers []string) bool {
 	}
 	return stream > 0 && (stream > json || stream == json && first == "text/event-stream")
 }
-
-// key is the storage key of a session id in a request.
-func key(id string) session.Key { return session.Key{ID: id} }

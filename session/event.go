@@ -87,8 +87,6 @@ const (
 	ToolStep  StepKind = "tool"  // calls a tool
 	UserStep  StepKind = "step"  // runs a function of the agent's own code
 	AgentStep StepKind = "agent" // asks another agent, whose steps have keys below this one's
-	AskStep   StepKind = "ask"   // asks a person for a yes or no
-	SleepStep StepKind = "sleep" // waits for a time
 	FoldStep  StepKind = "fold"  // sums up the oldest part of the conversation
 )
 
@@ -128,7 +126,16 @@ type StepResult struct {
 	Diverged bool            `json:"diverged,omitempty"`
 	Heard    int             `json:"heard,omitempty"`    // of a model step: messages that came in mid-turn and that it was shown
 	Cost     int64           `json:"cost,omitempty"`     // of a model step, in millionths of a dollar
+	Wrap     string          `json:"wrap,omitempty"`     // of a model step: the limit because of which it was asked to come to an end
+	Summary  *Summary        `json:"summary,omitempty"`  // of a fold
 	HandOff  string          `json:"hand_off,omitempty"` // of a call that handed the conversation over: the agent that has it now
+}
+
+// Summary stands for the oldest part of a conversation.
+type Summary struct {
+	Through Ref    `json:"through"` // the last turn that it covers
+	Text    string `json:"text"`
+	Dropped bool   `json:"dropped,omitempty"` // the part was left out, and Text only says so
 }
 
 // Doubt says why a dispatched call's outcome is not known.
@@ -217,6 +224,7 @@ type Signal struct {
 // Setting is one change of the session's key-value state; a null value removes the name.
 type Setting struct {
 	Name  string          `json:"name"`
+	Path  string          `json:"path,omitempty"` // of the step within which it was made
 	Value json.RawMessage `json:"value"`
 }
 

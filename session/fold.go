@@ -101,10 +101,12 @@ func (s *Session) event(rec Record, b Batch, index int, e Event) error {
 			return s.corrupt(rec, "clears a session that is at work")
 		}
 		s.Turns, s.State, s.byRef, s.left = nil, nil, nil, nil
+		s.Summary, s.Agent, s.Cleared = nil, "", rec.Seq
 		return nil
 	case SessionErased:
 		s.Erased, s.Owner = true, ""
 		s.Turns, s.Open, s.State, s.byRef, s.left = nil, nil, nil, nil, nil
+		s.Summary, s.Agent = nil, ""
 		return nil
 	}
 	t := s.Turn(e.Turn)
@@ -115,7 +117,7 @@ func (s *Session) event(rec Record, b Batch, index int, e Event) error {
 	case StepStarted, StepCompleted, StepInDoubt, StepResolved:
 		return s.stepEvent(rec, t, e)
 	case TurnWaiting, TurnSignaled:
-		return s.turnEvent(rec, t, e)
+		return s.turnEvent(rec, b, t, e)
 	case TurnCompleted, TurnFailed, TurnCancelled:
 		return s.end(rec, b, t, e)
 	}
@@ -127,7 +129,8 @@ func (s *Session) accept(rec Record, b Batch, index int, a *Request) error {
 		return s.corrupt(rec, "accepts nothing")
 	}
 	ref := Ref{Seq: rec.Seq, Index: index}
-	t := &Turn{ID: MakeTurnID(s.Key.ID, rec, index), Ref: ref, Root: ref, Request: *a, AcceptedAt: b.At}
+	id := MakeTurnID(s.Key.ID, rec, index)
+	t := &Turn{ID: id, Ref: ref, Root: id, Request: *a, AcceptedAt: b.At}
 	if err := s.move(rec, t, onAccept); err != nil {
 		return err
 	}
@@ -146,7 +149,7 @@ func (s *Session) accept(rec Record, b Batch, index int, a *Request) error {
 	if s.preview {
 		return nil
 	}
-	s.remember(a, ref, b.At)
+	s.remember(KeyUse{Key: a.Key, Turn: id, Digest: a.Digest, Until: a.KeyUntil}, b.At)
 	if s.byRef == nil {
 		s.byRef = map[Ref]*Turn{}
 	}
@@ -155,9 +158,9 @@ func (s *Session) accept(rec Record, b Batch, index int, a *Request) error {
 	return nil
 }
 
-// remember keeps the turn's key, and forgets keys whose time has passed; the time is the record's, so that every reader
+// remember keeps a request's key, and forgets keys whose time has passed; the time is the record's, so that every reader
 // forgets alike.
-func (s *Session) remember(a *Request, ref Ref, now Millis) {
+func (s *Session) remember(use KeyUse, now Millis) {
 	for len(s.fifo) > 0 {
 		if s.keys[s.fifo[0]].Until > now {
 			break
@@ -165,14 +168,14 @@ func (s *Session) remember(a *Request, ref Ref, now Millis) {
 		delete(s.keys, s.fifo[0])
 		s.fifo = s.fifo[1:]
 	}
-	if a.Key == "" {
+	if use.Key == "" {
 		return
 	}
 	if s.keys == nil {
 		s.keys = map[string]KeyUse{}
 	}
-	s.keys[a.Key] = KeyUse{Key: a.Key, Turn: ref, Digest: a.Digest, Until: a.KeyUntil}
-	s.fifo = append(s.fifo, a.Key)
+	s.keys[use.Key] = use
+	s.fifo = append(s.fifo, use.Key)
 }
 
 func (s *Session) claim(rec Record, b Batch, c *Claim) error {
@@ -230,7 +233,7 @@ func (s *Session) merge(t *Turn) {
 
 func (s *Session) stepEvent(rec Record, t *Turn, e Event) error {
 	on := onStep
-	if e.Type == StepResolved {
+	if e.Type == StepResolved && (t.Wait == nil || t.Wait.Reason == WaitInDoubt) {
 		on = onResolve
 	}
 	if err := s.move(rec, t, on); err != nil {
@@ -246,8 +249,7 @@ func (s *Session) stepEvent(rec Record, t *Turn, e Event) error {
 	case e.Type == StepCompleted && e.Result != nil:
 		st.State, st.Result = StepDone, e.Result
 		t.Recoveries = 0
-		t.Input += e.Result.Input
-		t.Output += e.Result.Output
+		s.tally(t, e.Result)
 	case e.Type == StepInDoubt && e.Doubt != nil && was == StepBegun:
 		st.State, st.Doubt = StepUnclear, e.Doubt
 	case e.Type == StepResolved && e.Resolved != nil && was == StepUnclear:
@@ -267,65 +269,20 @@ func (s *Session) resolve(t *Turn, st *Step, r *Resolution) {
 		st.Result = &StepResult{Kind: ToolStep, Name: st.Start.Name, Value: r.Value}
 	}
 	t.Recoveries = 0
-	t.Wait = nil
+	if t.State == Running {
+		t.Wait = nil
+	}
 }
 
-// turnEvent moves the turn before it changes anything else: an ended turn is shared with [Session.Preview]'s caller.
-func (s *Session) turnEvent(rec Record, t *Turn, e Event) error {
-	switch {
-	case e.Type == TurnWaiting && e.Waiting != nil && e.Waiting.Until > 0: // no turn waits for ever
-		if err := s.move(rec, t, onWait); err != nil {
-			return err
-		}
-		t.Wait = e.Waiting
-		return nil
-	case e.Type == TurnSignaled && e.Signal != nil:
-		return s.signal(rec, t, e.Signal)
+// tally adds a result to what the turn has used and heard.
+func (s *Session) tally(t *Turn, r *StepResult) {
+	t.Input += r.Input
+	t.Output += r.Output
+	t.Cost += r.Cost
+	t.Heard = max(t.Heard, r.Heard)
+	if r.HandOff != "" {
+		t.Agent = r.HandOff
 	}
-	return s.corrupt(rec, "has %s without its content", e.Type)
-}
-
-func (s *Session) signal(rec Record, t *Turn, sig *Signal) error {
-	on := onSignal
-	if sig.Kind == SignalRelease {
-		on = onResume
-	}
-	if err := s.move(rec, t, on); err != nil {
-		return err
-	}
-	switch sig.Kind {
-	case SignalRelease:
-		t.Wait, t.Recoveries = nil, 0
-	case SignalCancel:
-		t.Cancel = sig
-	}
-	return nil
-}
-
-func (s *Session) end(rec Record, b Batch, t *Turn, e Event) error {
-	if e.Type == TurnCompleted && e.Reply == nil || e.Type == TurnFailed && e.Failure == nil {
-		return s.corrupt(rec, "has %s without its content", e.Type)
-	}
-	if e.Type == TurnCompleted && t.Cancel != nil {
-		return s.corrupt(rec, "completes turn %s behind a cancel that nobody read", t.Ref)
-	}
-	if err := s.move(rec, t, Trigger(e.Type)); err != nil {
-		return err
-	}
-	t.Reply, t.Failure, t.Wait = e.Reply, e.Failure, nil
-	t.EndedAt, t.EndSeq = b.At, rec.Seq
-	if s.preview {
-		s.left = append(s.left, t)
-	} else {
-		s.merge(t)
-	}
-	for i, o := range s.Open {
-		if o == t {
-			s.Open = append(s.Open[:i:i], s.Open[i+1:]...)
-			break
-		}
-	}
-	return nil
 }
 
 // Preview tells what the head's attention will be once the record is appended, without changing s. An error means that

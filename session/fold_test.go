@@ -23,8 +23,8 @@ func TestEachEventChangesWhatItSays(t *testing.T) {
 		{"accepted", nil, acceptedKey("k", "d", 5000), func(j *journal) bool {
 			t := j.turn(3)
 			u, ok := j.s.Used("k", 1002)
-			return t.State == session.Accepted && t.AcceptedAt == 1002 && t.Root == t.Ref && len(j.s.Open) == 2 && len(j.s.Turns) == 2 &&
-				ok && u == session.KeyUse{Key: "k", Turn: t.Ref, Digest: "d", Until: 5000}
+			return t.State == session.Accepted && t.AcceptedAt == 1002 && t.Root == t.ID && len(j.s.Open) == 2 && len(j.s.Turns) == 2 &&
+				ok && u == session.KeyUse{Key: "k", Turn: t.ID, Digest: "d", Until: 5000}
 		}},
 		{"claimed", nil, claimed("r2", 7), func(j *journal) bool {
 			return j.s.Owner == "r2" && j.s.Epoch == 7 && j.s.OwnedAt == 1002 && j.turn(1).Recoveries == 1

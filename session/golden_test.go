@@ -157,7 +157,7 @@ func summary(s *session.Session) string {
 	fmt.Fprintf(&b, "%s owner=%q epoch=%d due=%d expiry=%d erased=%t state=%s keys=%v\n",
 		s.At.LastID, a.Owner, a.Epoch, a.Due, a.Expiry, s.Erased, compact(s.State), s.KeysInUse(s.Updated))
 	for _, t := range s.Turns {
-		fmt.Fprintf(&b, "  %s %s root=%s ran=%d recoveries=%d tokens=%d+%d wait=%s sets=%s reply=%s failure=%s\n", t.ID, t.State, t.Root, t.Ran,
+		fmt.Fprintf(&b, "  %s %s root=%s ran=%d recoveries=%d tokens=%d+%d wait=%s sets=%s reply=%s failure=%s\n", t.ID, t.State, t.Root.Ref, t.Ran,
 			t.Recoveries, t.Input, t.Output, compact(t.Wait), compact(t.Sets), compact(t.Reply), compact(t.Failure))
 		for _, st := range t.Steps {
 			fmt.Fprintf(&b, "    %s %s start=%s result=%s doubt=%s solved=%s\n", st.Key, st.State, compact(st.Start), compact(st.Result),

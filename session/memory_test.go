@@ -11,7 +11,7 @@ import (
 func TestKeysAreRememberedForTheirTime(t *testing.T) {
 	j := newJournal(t).add(acceptedKey("k", "d", 5000)).add(accepted())
 	for now, want := range map[session.Millis]bool{1000: true, 4999: true, 5000: false, 9000: false} {
-		if u, ok := j.s.Used("k", now); ok != want || ok && (u.Turn != session.Ref{Seq: 1} || u.Digest != "d") {
+		if u, ok := j.s.Used("k", now); ok != want || ok && (u.Turn.Ref != session.Ref{Seq: 1} || u.Digest != "d") {
 			t.Errorf("at %d: %t %+v", now, ok, u)
 		}
 		if n := len(j.s.KeysInUse(now)); n == 1 != want {
@@ -36,7 +36,7 @@ func TestAKeyThatWasForgottenCanBeUsedAgain(t *testing.T) {
 	j.at(1000).add(acceptedKey("long", "", 10_000))
 	j.at(1001).add(acceptedKey("k", "one", 2000)) // it ends behind one that is remembered for longer
 	j.at(3000).add(acceptedKey("k", "two", 20_000))
-	if u, ok := j.s.Used("k", 3000); !ok || u.Digest != "two" || u.Turn.Seq != 3 {
+	if u, ok := j.s.Used("k", 3000); !ok || u.Digest != "two" || u.Turn.Ref.Seq != 3 {
 		t.Fatalf("the second use is not known: %+v", u)
 	}
 	j.at(11_000).add(accepted()) // forgets "long", and the first use of "k"
@@ -106,7 +106,7 @@ func TestARetryInheritsWhatWasDoneAndWhatMayHaveBeen(t *testing.T) {
 	if retry.Step("doubt").Result != nil || retry.Step("doubt").Start == nil || len(retry.InDoubt()) != 1 {
 		t.Error("a call in doubt was not handed on as one")
 	}
-	if !j.turn(1).Retried || retry.Root != (session.Ref{Seq: 1}) || retry.Input != 0 || retry.Recoveries != 0 {
+	if !j.turn(1).Retried || retry.Root.Ref != (session.Ref{Seq: 1}) || retry.Input != 0 || retry.Recoveries != 0 {
 		t.Errorf("retried %t, root %s", j.turn(1).Retried, retry.Root)
 	}
 	same(t, "a reader", j.s, fold(t, j.recs))
@@ -128,7 +128,7 @@ func TestARetryOfARetryKeepsTheRoot(t *testing.T) {
 	j := running(t).add(done(1, "m0", session.ModelStep)).add(failedTurn(1))
 	j.add(retryOf(session.Ref{Seq: 1}), claimed("r1", 2)).add(failedTurn(5))
 	j.add(retryOf(session.Ref{Seq: 5}))
-	if last := j.turn(7); last.Root != (session.Ref{Seq: 1}) || last.Step("m0") == nil {
+	if last := j.turn(7); last.Root.Ref != (session.Ref{Seq: 1}) || last.Step("m0") == nil {
 		t.Errorf("root %s, steps %v", last.Root, states(last))
 	}
 }

@@ -68,8 +68,8 @@ var Transitions = []Transition{
 
 	{Waiting, onSignal, Waiting},
 	{Waiting, onResume, Running},
-	{Waiting, onResolve, Running},
-	{Waiting, onFail, Failed}, // discarded, or the wait reached its end
+	{Waiting, onResolve, Running}, // it waited for that
+	{Waiting, onFail, Failed},     // discarded, or the wait reached its end
 	{Waiting, onStep, Waiting},
 	{Waiting, onCancel, Cancelled},
 }

@@ -12,7 +12,7 @@ type Turn struct {
 	Ref     Ref
 	State   TurnState
 	Request Request
-	Root    Ref // the first turn of a chain of retries, itself when there is none; idempotency keys derive from it
+	Root    TurnID // the first turn of a chain of retries, itself when there is none; idempotency keys derive from it
 
 	AcceptedAt Millis
 	StartedAt  Millis
@@ -25,12 +25,22 @@ type Turn struct {
 	Cancel     *Signal   // an unread request to cancel
 	Recoveries int       // takeovers since the last progress
 	Retried    bool      // a later turn took its place
-	Sets       []Setting // its changes of the session's state, in order; they are made when it ends
+	Sets       []Setting // its changes of the session's state, in order; they are made when it completes
+	Messages   []Message // what the user said while it ran
+	Heard      int       // so many of Messages were shown to the model
+	Agent      string    // who has the conversation, once it was handed over
 
 	Reply   *Reply
 	Failure *Failure
 	Input   int64 // tokens read by its model steps
 	Output  int64
+	Cost    int64 // of its model steps, in millionths of a dollar
+}
+
+// Message is what the user said to a turn while it ran.
+type Message struct {
+	Input json.RawMessage
+	At    Millis
 }
 
 // Step is a step as the fold knows it.
@@ -41,6 +51,7 @@ type Step struct {
 	Result *StepResult // set when done
 	Doubt  *Doubt      // set when in doubt, and still when the step was closed without an answer to it
 	Solved *Resolution // the newest resolution
+	Word   *Signal     // what was said about it from outside: approve, deny or wake
 }
 
 // Step is the step of that key, nil when the journal has none.
@@ -64,7 +75,7 @@ func (t *Turn) step(key string) *Step {
 
 func (t *Turn) clone() *Turn {
 	c := *t
-	c.Sets = slices.Clip(t.Sets)
+	c.Sets, c.Messages = slices.Clip(t.Sets), slices.Clip(t.Messages)
 	c.Steps = make([]*Step, len(t.Steps), len(t.Steps)+1)
 	for i, s := range t.Steps {
 		step := *s
@@ -87,7 +98,8 @@ func (t *Turn) InDoubt() []*Step {
 // inherit copies from an ended turn what a retry of it starts with: every paid result, and every call that may have had
 // an effect. Failed model calls and failed user steps are what the retry is for.
 func (t *Turn) inherit(from *Turn) {
-	t.Root = from.Root
+	t.Root, t.Agent = from.Root, from.Agent
+	t.Messages = slices.Clip(from.Messages)
 	for _, s := range from.Steps {
 		c := *s
 		switch {
@@ -99,6 +111,9 @@ func (t *Turn) inherit(from *Turn) {
 		case s.Result.Error != nil && s.Result.Kind != ToolStep:
 			continue
 		}
+		if c.Result != nil {
+			t.Heard = max(t.Heard, c.Result.Heard)
+		}
 		t.Steps = append(t.Steps, &c)
 	}
 }
@@ -106,7 +121,7 @@ func (t *Turn) inherit(from *Turn) {
 // KeyUse is what an idempotency key was used for.
 type KeyUse struct {
 	Key    string
-	Turn   Ref
+	Turn   TurnID
 	Digest string
 	Until  Millis
 }
@@ -122,11 +137,15 @@ type Session struct {
 	Updated Millis // the latest time in its records, by their writers' clocks
 	Erased  bool   // session.erased is in the journal; what is left is waiting to be deleted
 
-	Turns []*Turn // every turn since the beginning or the last clearing, in order of acceptance
+	Turns []*Turn // every turn since the beginning, the last clearing, or what Summary covers, in order of acceptance
 	Open  []*Turn // the unfinished ones among them, in order
 	State map[string]json.RawMessage
 
-	Retries int // turns that took the place of another one
+	Summary *Summary // of the turns that are not in Turns any more
+	Agent   string   // who has the conversation, after a hand-over
+	Cleared uint64   // the record that cleared the session last
+	Retries int      // turns that took the place of another one
+	Folds   int      // times that turns left Turns
 
 	byRef map[Ref]*Turn
 	keys  map[string]KeyUse
@@ -149,6 +168,11 @@ func (s *Session) Turn(ref Ref) *Turn {
 		}
 	}
 	return s.byRef[ref]
+}
+
+// Past reports that the id names a turn that Summary covers: it is in the journal, if it is anywhere.
+func (s *Session) Past(id TurnID) bool {
+	return s.Summary != nil && id.Life == s.At.Life && id.Ref.Seq > s.Cleared && !s.Summary.Through.Less(id.Ref)
 }
 
 // Find is the turn with that id: nil when this journal never held it, or holds another one in its place.
