@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/agentkernel/agentkernel/fault"
 	"github.com/agentkernel/agentkernel/internal/failpoint"
 	"github.com/agentkernel/agentkernel/model"
 	"github.com/agentkernel/agentkernel/session"
@@ -35,6 +36,21 @@ var shapes = []struct {
 	{"two turns of one session", []string{"once", "read|ask"}},
 	{"the tool's answer is lost", []string{"cut"}},
 	{"a plain function with steps", []string{"@plain go"}},
+	{"approved", []string{"okay"}},
+	{"denied", []string{"nope"}},
+	{"two approvals beside other calls", []string{"read okay idem_okay once"}},
+	{"cancelled while it waits", []string{"drop", "hello"}},
+	{"cancelled while it runs", []string{"read|halt|once", "hello"}},
+	{"a sub-agent", []string{"ask_helper:read+once/refuse"}},
+	{"two sub-agents at once, one asks for approval", []string{"ask_helper:once ask_helper:okay"}},
+	{"a hand-off, which lasts", []string{"transfer_to_other|once", "read"}},
+	{"a function that sleeps and asks", []string{"@sleepy go"}},
+	{"structured output, repaired", []string{"@shaped draft"}},
+	{"steered", []string{"@steered chat|once"}},
+	{"near its limit", []string{"@tired read|once|read|read"}},
+	{"hooks", []string{"@hooked once"}},
+	{"compacted history", []string{"@short once", "@short read", "@short hello", "@short once"}},
+	{"files and a long result", []string{"file long"}},
 }
 
 // request is the n-th request of a shape; "@name " before the prompt names another agent than the first.
@@ -43,6 +59,10 @@ func request(prompts []string, n int) Request {
 	if agent, prompt, ok := strings.Cut(strings.TrimPrefix(prompts[n], "@"), " "); ok && prompts[n][0] == '@' {
 		req.Agent, req.Prompt = agent, prompt
 	}
+	if strings.HasPrefix(req.Prompt, "file ") {
+		req.Prompt = strings.TrimPrefix(req.Prompt, "file ")
+		req.Files = []model.File{{Name: "a.txt", MediaType: "text/plain", Data: []byte("the file")}}
+	}
 	return req
 }
 
@@ -50,6 +70,9 @@ func request(prompts []string, n int) Request {
 type outcomeOf struct {
 	Transcript []model.Message
 	States     []session.TurnState
+	Replies    []string
+	Summary    string
+	Agent      string
 }
 
 // TestACrashAtAnyPlaceChangesNothing stops a replica at every place that a crash-free run passes, in every way that a
@@ -125,11 +148,7 @@ func crashFree(t *testing.T, open stores, prompts []string) (outcomeOf, []failpo
 	r := w.replica(w.config(), "", 0, "")
 	defer r.stop()
 	for i := range prompts {
-		h, err := r.Start(t.Context(), request(prompts, i))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := h.Wait(t.Context()); err != nil {
+		if err := w.finish(t.Context(), r, request(prompts, i)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -147,11 +166,7 @@ func crashed(t *testing.T, open stores, prompts []string, name failpoint.Name, n
 	go func() { // a client of the first replica, who sends the turns one after the other
 		defer close(clientDone)
 		for i := range prompts {
-			h, err := first.Start(ctx, request(prompts, i))
-			if err != nil {
-				return
-			}
-			if _, err := h.Settle(ctx); err != nil {
+			if err := w.finish(ctx, first, request(prompts, i)); err != nil {
 				return
 			}
 		}
@@ -164,7 +179,9 @@ func crashed(t *testing.T, open stores, prompts []string, name failpoint.Name, n
 	second := w.replica(w.config(), "", 0, "")
 	defer second.stop()
 	for i := range prompts {
-		w.finish(ctx, second, request(prompts, i))
+		if err := w.finish(ctx, second, request(prompts, i)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if mode == "stall" { // the first owner wakes up, long after it was taken over
 		first.thaw()
@@ -175,42 +192,66 @@ func crashed(t *testing.T, open stores, prompts []string, name failpoint.Name, n
 	w.judge(want)
 }
 
-// finish sends a request again, under the same key, until its turn has ended; a turn that asks what became of a call is
-// answered with the truth.
-func (w *world) finish(ctx context.Context, r *replica, req Request) {
+// finish sends a request, again and again under the same key, until its turn has ended. A turn that asks what became of a
+// call is answered with the truth; one that asks for approval gets what the tool's name says.
+func (w *world) finish(ctx context.Context, r *replica, req Request) error {
 	for {
 		h, err := r.Start(ctx, req)
 		if err != nil {
-			w.t.Fatalf("the request sent again: %v", err)
+			return err
 		}
 		i, err := h.Settle(ctx)
 		if err != nil {
-			w.t.Fatalf("the turn sent again: %v", err)
+			return err
 		}
 		switch {
 		case i.State.Ended():
-			return
-		case i.State == session.Waiting && i.Waiting.Reason == session.WaitInDoubt:
-			w.answer(ctx, r, i)
-		default:
-			w.t.Fatalf("turn %s is %s and nobody ends it: %+v", i.ID, i.State, i.Waiting)
+			return nil
+		case i.State != session.Waiting:
+			return fmt.Errorf("turn %s is %s and nobody ends it: %+v", i.ID, i.State, i.Waiting)
+		}
+		if err := w.answer(ctx, r, i); err != nil && fault.KindOf(err) != fault.Conflict {
+			return err
 		}
 	}
 }
 
-func (w *world) answer(ctx context.Context, r *replica, i *TurnInfo) {
+// answer is a person's word to a turn that waits.
+func (w *world) answer(ctx context.Context, r *replica, i *TurnInfo) error {
+	ref := TurnRef{ID: i.ID}
+	var err error
+	switch i.Waiting.Reason {
+	case session.WaitTimer:
+		time.Sleep(time.Second)
+	case session.WaitApproval:
+		ask := i.Waiting.Asks[0]
+		switch ask.Name {
+		case "nope":
+			_, err = r.Deny(ctx, ref, Decision{Step: ask.Step, Note: "too dear"})
+		case "drop":
+			_, err = r.Cancel(ctx, ref)
+		default:
+			_, err = r.Approve(ctx, ref, Decision{Step: ask.Step, Digest: ask.Digest})
+		}
+	case session.WaitInDoubt:
+		_, err = r.Resolve(ctx, ref, w.truthOf(i))
+	default:
+		err = fmt.Errorf("turn %s waits: %+v", i.ID, i.Waiting)
+	}
+	return err
+}
+
+func (w *world) truthOf(i *TurnInfo) Resolution {
 	res := Resolution{Step: i.Waiting.Step, Outcome: session.RunAgain}
 	s := w.fold(session.Key{ID: i.Session})
 	id, _ := session.ParseTurnID(i.ID)
 	st := s.Find(id).Step(i.Waiting.Step)
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.effects[st.Start.Key] > 0 {
 		res.Outcome, res.Result = session.Happened, "did "+string(st.Start.Args)
 	}
-	w.mu.Unlock()
-	if _, err := r.Resolve(ctx, TurnRef{ID: i.ID}, res); err != nil {
-		w.t.Fatalf("resolve: %v", err)
-	}
+	return res
 }
 
 // outcome reads what a run left in the journal.
@@ -219,6 +260,12 @@ func (w *world) outcome() outcomeOf {
 	var o outcomeOf
 	for _, t := range s.Turns {
 		o.States = append(o.States, t.State)
+		if t.Reply != nil {
+			o.Replies = append(o.Replies, string(mustJSON(t.Reply)))
+		}
+	}
+	if o.Agent = s.Agent; s.Summary != nil {
+		o.Summary = s.Summary.Text
 	}
 	messages, err := new(told).history(s)
 	if err != nil {
@@ -277,16 +324,20 @@ func (w *world) once(s *session.Session, key string) bool {
 	return false
 }
 
-// checkSteps is P14 on what was journaled: every call of the model has exactly one result.
+// checkSteps is P14 on what was journaled: every call of a model has exactly one result.
 func (w *world) checkSteps(t *session.Turn) {
-	for n := 0; ; n++ {
-		a, ok, err := answerOf(t.Step(modelKey(n)))
+	for _, st := range t.Steps {
+		if st.Result == nil || st.Result.Kind != session.ModelStep {
+			continue
+		}
+		a, ok, err := answerOf(st)
 		if err != nil || !ok {
-			return
+			w.t.Errorf("turn %s: step %s is no answer: %v", t.Ref, st.Key, err)
+			continue
 		}
 		for i := range a.Message.Calls() {
-			if st := t.Step(callKeyOf(modelKey(n), i)); st == nil || st.State != session.StepDone {
-				w.t.Errorf("turn %s: call %s has no result", t.Ref, callKeyOf(modelKey(n), i))
+			if c := t.Step(callKeyOf(st.Key, i)); c == nil || c.State != session.StepDone {
+				w.t.Errorf("turn %s: call %s has no result", t.Ref, callKeyOf(st.Key, i))
 			}
 		}
 	}

@@ -3,7 +3,9 @@ package agentkernel
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/agentkernel/agentkernel/fault"
@@ -65,6 +67,7 @@ func (t *Turn) settleDown() error {
 	if w.Until == 0 || w.Until > longest {
 		w.Until = longest
 	}
+	slices.SortFunc(w.Asks, func(a, b session.Ask) int { return strings.Compare(a.Step, b.Step) })
 	e := t.event(session.TurnWaiting, "")
 	e.Waiting = &w
 	events := t.take()

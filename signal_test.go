@@ -81,7 +81,7 @@ func TestACancelAtAnotherReplicaReachesTheCallWithinASecond(t *testing.T) {
 		h := start(t, r, "once")
 		<-began
 		at := time.Now()
-		if _, err := other.Cancel(t.Context(), TurnRef{ID: h.ID(), By: "ann"}); err != nil {
+		if _, err := other.Cancel(t.Context(), TurnRef{ID: h.ID(), By: "desk-1"}); err != nil {
 			t.Fatal(err)
 		}
 		if i := state(t, h); i.State != session.Cancelled || time.Since(at) > time.Second {

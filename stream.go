@@ -260,7 +260,7 @@ func (r *reader) record(p passed) bool {
 			continue
 		}
 		r.at = cursor{seq: p.seq, index: i}
-		typ, data := r.describe(e)
+		typ, data := describe(e, r.h.id)
 		if typ != "" && (!r.send(typ, data) || typ == EventDone) {
 			return false
 		}
@@ -268,11 +268,11 @@ func (r *reader) record(p passed) bool {
 	return true
 }
 
-// describe is a journaled event as a reader is told of it.
-func (r *reader) describe(e session.Event) (string, any) {
+// describe is a journaled event of a turn as a reader is told of it; no type means that readers are not told.
+func describe(e session.Event, id session.TurnID) (string, any) {
 	switch e.Type {
 	case session.TurnAccepted:
-		return EventAccepted, map[string]string{"turn_id": r.h.id.String(), "session_id": r.h.key.ID, "agent": e.Accepted.Agent}
+		return EventAccepted, map[string]string{"turn_id": id.String(), "session_id": id.Session, "agent": e.Accepted.Agent}
 	case session.StepStarted:
 		return EventStarted, map[string]any{"step": e.Step, "kind": e.Start.Kind, "name": e.Start.Name, "args": e.Start.Args}
 	case session.StepCompleted:

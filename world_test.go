@@ -69,9 +69,12 @@ func (w *world) replica(cfg Config, place failpoint.Name, nth int, mode string) 
 	r := &replica{w: w, name: place, nth: nth, mode: mode, struck: make(chan struct{}), release: make(chan struct{})}
 	cfg.Failpoints = &failpoint.Set{On: r.on}
 	cfg.boot = func() time.Duration { return time.Since(w.began) }
+	wrapped := map[*Tool]bool{}
 	for _, a := range cfg.Agents {
 		for _, t := range a.Tools {
-			t.Call = r.alive(t.Call)
+			if !wrapped[t] {
+				wrapped[t], t.Call = true, r.alive(t.Call)
+			}
 		}
 	}
 	k, err := Open(context.Background(), &mortal{Store: w.store, r: r}, cfg)
@@ -141,6 +144,9 @@ func (r *replica) alive(call func(context.Context, ToolCall) (string, error)) fu
 			<-ctx.Done()
 			return "", ctx.Err()
 		}
+		if err := r.meddle(ctx, c); err != nil {
+			return "", err
+		}
 		return call(ctx, c)
 	}
 }
@@ -193,11 +199,14 @@ func (m script) Generate(ctx context.Context, req *model.Request, emit func(mode
 			round++
 		}
 	}
+	if text, ok := special(said, req); ok {
+		return &model.Answer{Message: model.Message{Role: model.Assistant, Parts: []model.Part{{Text: text}}}, Finish: model.FinishStop, Model: req.Model, Usage: model.Usage{Input: 7, Output: 1}}, nil
+	}
 	a := &model.Answer{Message: model.Message{Role: model.Assistant}, Finish: model.FinishStop, Model: req.Model, Usage: model.Usage{Input: int64(len(req.Messages)), Output: 1}}
 	stages := splitStages(said)
 	if round < len(stages) {
 		for i, name := range stages[round] {
-			args, _ := json.Marshal(map[string]any{"n": fmt.Sprintf("%d.%d", round, i)})
+			name, args := arguments(name, fmt.Sprintf("%d.%d", round, i))
 			a.Message.Parts = append(a.Message.Parts, model.Part{Call: &model.Call{ID: fmt.Sprintf("c%d", i), Name: name, Args: args}})
 		}
 		a.Finish = model.FinishCalls
@@ -312,7 +321,7 @@ func (w *world) config() Config {
 	refusing.Call = w.act(true)
 	idem := tool("idem", session.Idempotent)
 	idem.Call = w.act(true)
-	return Config{
+	return w.more(Config{
 		Models:   map[string]model.Provider{"test": script{w}},
 		LeaseTTL: time.Second, SweepInterval: 200 * time.Millisecond, AcceptLoss: true,
 		WaitMax: 10 * time.Minute, IdempotencyTTL: 10 * time.Minute,
@@ -324,7 +333,7 @@ func (w *world) config() Config {
 			tool("fail", session.AtMostOnce, WithOnDoubt(FailTurn)),
 			w.cut(tool("cut", session.AtMostOnce, WithReconcile(w.happened))),
 		}}, {Name: "plain", Runner: RunnerFunc(w.plain)}},
-	}
+	})
 }
 
 // cut makes a tool act and then lose its answer, so that even a crash-free run has to reconcile.
