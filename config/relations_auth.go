@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -27,13 +28,16 @@ func loopback(host string) bool {
 // is written and not asked for looks like protection.
 func (c *checker) auth() {
 	a := c.cfg.Auth
+	c.authKeys(a.Keys)
+	if !slices.Contains([]string{NoAuth, APIKeyAuth, JWTAuth}, a.Mode) {
+		return
+	}
 	switch {
 	case a.Mode == APIKeyAuth && len(a.Keys) == 0:
 		c.report("auth.keys", "is missing", "auth.mode is api_key, and without a key nobody could call", "keys: [{id: first, hash: …}]; ak auth key makes a key and its hash")
 	case a.Mode != APIKeyAuth && len(a.Keys) > 0:
 		c.report("auth.keys", "has no effect", "auth.mode is "+a.Mode+", so no key would be asked for", "auth: {mode: api_key, keys: […]}, or remove the keys")
 	}
-	c.authKeys(a.Keys)
 	c.jwt(a)
 }
 

@@ -13,7 +13,7 @@ var protocolHeaders = append([]string{
 
 // server checks a tool that stands for the tools of an MCP server.
 func (c *checker) server(t Tool, at string) {
-	m := t.MCP
+	m, entry := t.MCP, at
 	for key, why := range map[string]string{
 		"parameters": "the server says what its tools' parameters are",
 		"reconcile":  "a call of an MCP tool is no request that could be asked about",
@@ -45,14 +45,14 @@ func (c *checker) server(t Tool, at string) {
 			c.report(path, fmt.Sprintf("is %q", name), "the list has it already", "remove one")
 		}
 	}
-	c.each(t, at+".each")
+	c.each(t, entry)
 }
 
 // each checks what differs for single tools of a server.
-func (c *checker) each(t Tool, at string) {
+func (c *checker) each(t Tool, entry string) {
 	inDoubt := t.Effect == AtMostOnce
 	for _, name := range slices.Sorted(maps.Keys(t.MCP.Each)) {
-		one, path := t.MCP.Each[name], join(at, keyPart(name))
+		one, path := t.MCP.Each[name], join(entry+".mcp.each", keyPart(name))
 		if len(t.MCP.Only) > 0 && !slices.Contains(t.MCP.Only, name) {
 			try := "remove it, or add it to only"
 			if near, ok := nearest(name, t.MCP.Only); ok {
@@ -74,7 +74,7 @@ func (c *checker) each(t Tool, at string) {
 			}
 		}
 	}
-	if at := at[:len(at)-len(".mcp.each")]; !inDoubt {
-		c.neverInDoubt(t, at)
+	if !inDoubt {
+		c.neverInDoubt(t, entry)
 	}
 }
