@@ -24,7 +24,7 @@ type Auth struct {
 // AuthKey is one key that callers may use. The key itself is not here, only its hash.
 type AuthKey struct {
 	ID     string   `yaml:"id" required:"true" pattern:"^[A-Za-z0-9_-]{1,64}$" doc:"A name for the key, for logs; no two keys share one."`
-	Hash   string   `yaml:"hash" required:"true" pattern:"^sha256:[0-9a-f]{64}$" doc:"SHA-256 of the key, as ak auth key prints it: sha256: and 64 hex digits."`
+	Hash   string   `yaml:"hash" required:"true" pattern:"^sha256:[0-9a-f]{64}$" hidden:"true" doc:"SHA-256 of the key, as ak auth key prints it: sha256: and 64 hex digits."`
 	Tenant string   `yaml:"tenant" optional:"true" pattern:"^[A-Za-z0-9_:@+=-][A-Za-z0-9._:@+=-]{0,127}$" doc:"The tenant whose sessions the caller sees; empty is the one without a name."`
 	Roles  []string `yaml:"roles" default:"user" enum:"user,approver,operator" doc:"What the caller may do: use agents, decide about calls, see and repair everything of its tenant."`
 }

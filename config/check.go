@@ -39,6 +39,30 @@ func (c *checker) unread(section string) bool {
 func (c *checker) object(v reflect.Value, path string) {
 	for _, f := range fieldsOf(v.Type()) {
 		c.value(v.Field(f.index), f, join(path, f.name))
+		if f.either != "" {
+			c.either(v, f, path)
+		}
+	}
+}
+
+// either checks that exactly one of two keys is given.
+func (c *checker) either(v reflect.Value, f field, path string) {
+	other, _ := fieldNamed(v.Type(), f.either)
+	given := func(f field) bool {
+		at := v.Field(f.index)
+		return !at.IsZero() && (at.Kind() != reflect.Slice || at.Len() > 0)
+	}
+	switch {
+	case given(f) && given(other):
+		c.report(join(path, other.name), "comes beside "+f.name, "only one of them can be meant", "remove one of them")
+	case !given(f) && !given(other):
+		at, state := join(path, f.name), "is missing"
+		for _, written := range []string{join(path, other.name), join(path, f.name)} {
+			if c.cfg.isSet(written) {
+				at, state = written, "is empty"
+			}
+		}
+		c.report(at, state, "there must be "+f.name+" or "+other.name, "add one of them")
 	}
 }
 
@@ -55,11 +79,11 @@ func (c *checker) value(v reflect.Value, f field, path string) {
 		}
 	case f.typ.Kind() == reflect.Slice:
 		for i := range v.Len() {
-			c.value(v.Index(i), field{typ: f.typ.Elem()}, join(path, strconv.Itoa(i)))
+			c.value(v.Index(i), f.element(), join(path, strconv.Itoa(i)))
 		}
 	case f.typ.Kind() == reflect.Map:
 		for _, key := range v.MapKeys() {
-			c.value(v.MapIndex(key), field{typ: f.typ.Elem()}, join(path, key.String()))
+			c.value(v.MapIndex(key), field{typ: f.typ.Elem()}, join(path, keyPart(key.String())))
 		}
 	}
 }
@@ -70,7 +94,7 @@ func (c *checker) scalar(v reflect.Value, f field, path string) {
 		if c.cfg.isSet(path) {
 			state = "is empty"
 		}
-		c.report(path, state, "it has to be given", lastPart(path)+": "+f.example())
+		c.report(path, state, "it has to be given", setting(path, f.example()))
 		return
 	}
 	if !c.cfg.isSet(path) {
@@ -80,64 +104,83 @@ func (c *checker) scalar(v reflect.Value, f field, path string) {
 	case f.enum != nil:
 		c.choice(v.String(), f, path)
 	case f.pattern != nil && !f.pattern.MatchString(v.String()):
-		c.report(path, fmt.Sprintf("is %q", v.String()), patternWords(f), lastPart(path)+": "+patternExample(f, v.String()))
+		c.shape(v.String(), f, path)
 	case f.min != "" || f.max != "":
 		c.bounds(v, f, path)
 	}
 }
 
-func patternWords(f field) string {
-	if f.name == "model" {
-		return "it must be a provider's id, a slash and a model, without spaces"
+// shape reports text that does not fit its pattern.
+func (c *checker) shape(got string, f field, path string) {
+	what := fmt.Sprintf("is %q", got)
+	if f.hidden {
+		what = "is no " + f.name
 	}
-	return "a name has 1 to 64 letters, digits, dashes and underscores"
-}
-
-func patternExample(f field, got string) string {
-	if f.name == "model" {
-		return "openai/gpt-5-mini"
+	why, try := "a name has 1 to 64 letters, digits, dashes and underscores", "my_"+f.name
+	switch f.name {
+	case "model":
+		why, try = "it must be a provider's id, a slash and a model, without spaces", "openai/gpt-5-mini"
+	case "hash":
+		why, try = "it must be sha256: and 64 small hex digits; a key itself never stands here", "sha256:…, which ak auth key makes together with a new key"
+	case "region":
+		why, try = "a region has small letters, digits and dashes", "us-east-1"
+	case "tenant":
+		why = "a tenant has letters, digits and -._:@+=, and begins with no dot"
 	}
-	if near := plain(got); f.pattern.MatchString(near) {
-		return near
+	if near := plain(got); !f.hidden && f.pattern.MatchString(near) {
+		try = near
 	}
-	return "my_" + f.name
+	c.report(path, what, why, setting(path, try))
 }
 
 func (c *checker) choice(got string, f field, path string) {
 	all := strings.Join(f.enum, ", ")
 	switch near, ok := nearest(got, f.enum); {
 	case slices.Contains(f.enum, got):
+	case f.name == "algorithms" && symmetric(got):
+		c.report(path, fmt.Sprintf("is %q", got), "who can check such a token could also make one; it must be one of "+all, setting(path, f.enum[0]))
 	case slices.Contains(f.later, got):
-		c.report(path, fmt.Sprintf("is %q", got), got+" is not in this build yet; this build has: "+all, lastPart(path)+": "+f.example())
+		c.report(path, fmt.Sprintf("is %q", got), got+" is not in this build yet; this build has: "+all, setting(path, f.example()))
 	case ok:
-		c.report(path, fmt.Sprintf("is %q", got), "it must be one of "+all, lastPart(path)+": "+near)
+		c.report(path, fmt.Sprintf("is %q", got), "it must be one of "+all, setting(path, near))
 	default:
-		c.report(path, fmt.Sprintf("is %q", got), "it must be one of "+all, lastPart(path)+": "+f.example())
+		c.report(path, fmt.Sprintf("is %q", got), "it must be one of "+all, setting(path, f.example()))
 	}
+}
+
+// symmetric reports whether a signature needs no private key: a shared secret, or nothing at all.
+func symmetric(algorithm string) bool {
+	algorithm = strings.ToLower(algorithm)
+	return algorithm == "none" || strings.HasPrefix(algorithm, "hs")
 }
 
 // bounds checks numbers and durations.
 func (c *checker) bounds(v reflect.Value, f field, path string) {
-	bound := func(text string) (int64, bool) {
-		if text == "" {
-			return 0, false
-		}
-		limit, err := f.parse(text)
-		return limit.Int(), err == nil
+	got := v
+	if low, err := f.parse(f.min); err == nil && below(got, low) {
+		c.report(path, "is "+f.shown(got), "it must be at least "+f.shown(low), setting(path, f.example()))
 	}
-	shown := func(n int64) string {
-		if f.typ == durationType {
-			return short(time.Duration(n))
-		}
-		return strconv.FormatInt(n, 10)
+	if high, err := f.parse(f.max); err == nil && below(high, got) {
+		c.report(path, "is "+f.shown(got), "it must be at most "+f.shown(high), setting(path, f.example()))
 	}
-	got := v.Int()
-	if low, ok := bound(f.min); ok && got < low {
-		c.report(path, "is "+shown(got), "it must be at least "+shown(low), lastPart(path)+": "+f.example())
+}
+
+// below compares two numbers of one sort.
+func below(a, b reflect.Value) bool {
+	if a.Kind() == reflect.Float64 {
+		return a.Float() < b.Float()
 	}
-	if high, ok := bound(f.max); ok && got > high {
-		c.report(path, "is "+shown(got), "it must be at most "+shown(high), lastPart(path)+": "+f.example())
+	return a.Int() < b.Int()
+}
+
+func (f field) shown(v reflect.Value) string {
+	switch {
+	case f.typ == durationType:
+		return short(time.Duration(v.Int()))
+	case v.Kind() == reflect.Float64:
+		return strconv.FormatFloat(v.Float(), 'g', -1, 64)
 	}
+	return strconv.FormatInt(v.Int(), 10)
 }
 
 // short is a duration without the zero parts that time.Duration prints.

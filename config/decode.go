@@ -194,7 +194,7 @@ func (d *decoder) entries(n *yaml.Node, v reflect.Value, f field, path string, d
 		} else if isObject(f.typ.Elem()) {
 			setDefaults(entry)
 		}
-		d.value(value, entry, field{name: name, typ: f.typ.Elem()}, join(path, name), depth+1)
+		d.value(value, entry, field{name: name, typ: f.typ.Elem()}, join(path, keyPart(name)), depth+1)
 		v.SetMapIndex(reflect.ValueOf(name), entry)
 	})
 }
@@ -220,7 +220,7 @@ func (d *decoder) pointer(n *yaml.Node, v reflect.Value, f field, path string, d
 }
 
 func (d *decoder) list(n *yaml.Node, v reflect.Value, f field, path string, depth int) {
-	item := field{name: f.name, typ: f.typ.Elem()}
+	item := f.element()
 	if n.Tag == tagPatch {
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			at, _ := strconv.Atoi(n.Content[i].Value)
@@ -260,7 +260,7 @@ func fresh(t reflect.Type) reflect.Value {
 
 func (d *decoder) raw(n *yaml.Node, v reflect.Value, path string) {
 	if n.Kind != yaml.MappingNode {
-		d.problem(n, path, "is not an object", "it is "+describe(n), "parameters: {type: object, properties: {…}}")
+		d.problem(n, path, "is not an object", "it is "+describe(n), lastPart(path)+": {type: object, properties: {…}}")
 		return
 	}
 	var b bytes.Buffer
@@ -269,7 +269,7 @@ func (d *decoder) raw(n *yaml.Node, v reflect.Value, path string) {
 		return
 	}
 	if reference.Match(b.Bytes()) {
-		d.problem(n, path, "refers to a secret", "models are told the parameters", "remove <file:…>")
+		d.problem(n, path, "refers to a secret", "models are told what is in it", "remove <file:…>")
 		return
 	}
 	v.SetBytes(b.Bytes())

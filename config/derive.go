@@ -11,28 +11,35 @@ import (
 	"github.com/agentkernel/agentkernel/fault"
 )
 
-const openAIBaseURL = "https://api.openai.com/v1"
-
 // derive fills what is still unset and whose default depends on other values.
 func (l *loader) derive() {
 	c := l.cfg
 	for id, p := range c.Providers {
 		at := "providers." + id
-		if p.Type == "" && id == OpenAI && !c.isSet(at+".type") {
-			p.Type = OpenAI
+		if _, ok := vendors[id]; ok && p.Type == "" && !c.isSet(at+".type") {
+			p.Type = id
 		}
-		if p.Type == OpenAI {
-			l.openAI(&p, at)
-		}
+		l.provider(&p, at)
 		c.Providers[id] = p
 	}
 	for i := range c.Tools {
 		t := &c.Tools[i]
+		at := fmt.Sprintf("tools.%d", i)
 		if t.HTTP != nil {
-			defaultMethod(c, t.HTTP, fmt.Sprintf("tools.%d.http.method", i), "POST")
+			defaultMethod(c, t.HTTP, at+".http.method", "POST")
 		}
 		if t.Reconcile != nil {
-			defaultMethod(c, &t.Reconcile.HTTP, fmt.Sprintf("tools.%d.reconcile.http.method", i), "GET")
+			defaultMethod(c, &t.Reconcile.HTTP, at+".reconcile.http.method", "GET")
+		}
+		if t.MCP != nil && !c.isSet(at+".parameters") {
+			t.Parameters = nil // the server says what they are
+		}
+	}
+	for i, a := range c.Agents {
+		for kind, hooks := range map[string][]Hook{"before": a.Hooks.Before, "after": a.Hooks.After} {
+			for j := range hooks {
+				defaultMethod(c, &hooks[j].HTTP, fmt.Sprintf("agents.%d.hooks.%s.%d.http.method", i, kind, j), "POST")
+			}
 		}
 	}
 }
@@ -40,27 +47,6 @@ func (l *loader) derive() {
 func defaultMethod(c *Config, h *HTTP, path, method string) {
 	if h.Method == "" && !c.isSet(path) {
 		h.Method = method
-	}
-}
-
-func (l *loader) openAI(p *Provider, at string) {
-	from := &l.cfg.from
-	if key := l.env[EnvOpenAIKey]; p.APIKey.IsZero() && key != "" {
-		l.vault.hide(key)
-		p.APIKey = NewSecret(key)
-		from.set(at+".api_key", Source{Kind: FromEnv, Name: EnvOpenAIKey})
-	}
-	if !p.BaseURL.IsZero() {
-		return
-	}
-	p.BaseURL = NewURL(openAIBaseURL)
-	if base := l.env[EnvOpenAIBaseURL]; base != "" {
-		p.BaseURL = NewURL(base)
-		from.set(at+".base_url", Source{Kind: FromEnv, Name: EnvOpenAIBaseURL})
-		if u, err := url.Parse(base); err == nil && u.User != nil {
-			password, _ := u.User.Password()
-			l.vault.hide(password)
-		}
 	}
 }
 
@@ -105,22 +91,13 @@ func (c *Config) Tool(name string) (Tool, bool) {
 	return c.Tools[i], true
 }
 
-// EgressAllow is where tools may connect to: "host:port" of every URL of every tool (its reconcile included), then
-// egress.allow as written. It is sorted within both parts and holds nothing twice.
+// EgressAllow is where tools may connect to: "host:port" of every URL of every tool (its reconcile included), of every
+// MCP server and of every hook, then egress.allow as written. It is sorted within both parts and holds nothing twice.
 func (c *Config) EgressAllow() []string {
 	var own []string
-	for _, t := range c.Tools {
-		var requests []HTTP
-		if t.HTTP != nil {
-			requests = append(requests, *t.HTTP)
-		}
-		if t.Reconcile != nil {
-			requests = append(requests, t.Reconcile.HTTP)
-		}
-		for _, h := range requests {
-			if u, err := url.Parse(withoutPlaceholders(h.URL.Reveal())); err == nil && u.Host != "" {
-				own = append(own, hostPort(u))
-			}
+	for _, target := range c.targets() {
+		if u, err := url.Parse(withoutPlaceholders(target.Reveal())); err == nil && u.Host != "" {
+			own = append(own, hostPort(u))
 		}
 	}
 	slices.Sort(own)
@@ -133,6 +110,28 @@ func (c *Config) EgressAllow() []string {
 		}
 	}
 	return out
+}
+
+// targets are the URLs that tools and hooks send requests to.
+func (c *Config) targets() []URL {
+	var all []URL
+	for _, t := range c.Tools {
+		if t.HTTP != nil {
+			all = append(all, t.HTTP.URL)
+		}
+		if t.Reconcile != nil {
+			all = append(all, t.Reconcile.HTTP.URL)
+		}
+		if t.MCP != nil {
+			all = append(all, t.MCP.URL)
+		}
+	}
+	for _, a := range c.Agents {
+		for _, h := range slices.Concat(a.Hooks.Before, a.Hooks.After) {
+			all = append(all, h.HTTP.URL)
+		}
+	}
+	return all
 }
 
 func hostPort(u *url.URL) string {
@@ -156,11 +155,12 @@ func (c *Config) CheckServe() error {
 	}
 	for i, a := range c.Agents {
 		id, _ := a.ProviderAndModel()
-		if p := c.Providers[id]; p.Type == OpenAI && p.APIKey.IsZero() {
+		p := c.Providers[id]
+		if v := vendors[p.Type]; v.needsKey && p.APIKey.IsZero() {
 			key := "providers." + id + ".api_key"
 			all = append(all, Problem{
 				Where: c.from.near(key).String(), Key: key, What: key + " is missing",
-				Why: fmt.Sprintf("agent %s (agents.%d) uses it", a.Name, i), Try: "set " + EnvOpenAIKey + ", or " + VariableFor(key),
+				Why: fmt.Sprintf("agent %s (agents.%d) uses it", a.Name, i), Try: "set " + v.keys[0] + ", or " + VariableFor(key),
 			})
 		}
 	}

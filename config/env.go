@@ -13,17 +13,15 @@ import (
 
 // Variables that are read besides AK_SECTION__KEY.
 const (
-	EnvFile          = "AK_CONFIG_PATH_OVERRIDE" // the file to read in place of config.yaml
-	EnvSecrets       = "AK_SECRETS_PATH"         // the folder of secret files
-	EnvOpenAIKey     = "OPENAI_API_KEY"          // the default of api_key of providers of type openai
-	EnvOpenAIBaseURL = "OPENAI_BASE_URL"         // the default of base_url of providers of type openai
+	EnvFile    = "AK_CONFIG_PATH_OVERRIDE" // the file to read in place of config.yaml
+	EnvSecrets = "AK_SECRETS_PATH"         // the folder of secret files
 )
 
 const envPrefix = "AK_"
 
 // VariableFor is the name of the variable that sets the value at a dotted path: "api.port" is AK_API__PORT.
 func VariableFor(path string) string {
-	parts := strings.Split(path, ".")
+	parts := splitPath(path)
 	for i := range parts {
 		parts[i] = strings.ToUpper(plain(parts[i]))
 	}
@@ -74,7 +72,7 @@ func variableNames(t reflect.Type, path string) []string {
 // flags lays the caller's values over everything.
 func (l *loader) flags() {
 	for _, key := range slices.SortedFunc(maps.Keys(l.opts.Flags), byDepth(".")) {
-		l.overlay(FromFlag, key, strings.Split(key, "."), l.opts.Flags[key])
+		l.overlay(FromFlag, key, splitPath(key), l.opts.Flags[key])
 	}
 }
 
@@ -100,6 +98,9 @@ func byDepth(separator string) func(a, b string) int {
 func (l *loader) overlay(kind, name string, parts []string, value string) {
 	root := reflect.ValueOf(l.cfg).Elem()
 	r := resolver{kind: kind}
+	for _, a := range l.cfg.Agents {
+		r.models = append(r.models, a.Model)
+	}
 	n := r.node(root, field{typ: root.Type()}, "", parts, scalar(tagLoose, value))
 	if n == nil {
 		where := Source{Kind: kind, Name: name}.String()
@@ -115,7 +116,8 @@ func (l *loader) overlay(kind, name string, parts []string, value string) {
 // file would spell it. It needs the configuration so far, because names in it are matched loosely.
 type resolver struct {
 	kind           string
-	path, why, try string // of the part that is not known
+	models         []string // of the agents
+	path, why, try string   // of the part that is not known
 }
 
 // node resolves parts below v, which may be invalid where nothing exists yet.
@@ -173,32 +175,67 @@ func (r *resolver) inObject(v reflect.Value, t reflect.Type, path string, parts 
 }
 
 func (r *resolver) inMap(v reflect.Value, f field, path string, parts []string, leaf *yaml.Node) *yaml.Node {
-	name := parts[0]
-	switch {
-	case r.kind == FromEnv && f.keys == "header":
-		name = strings.ReplaceAll(name, "_", "-")
-	case r.kind == FromEnv:
-		name = strings.ToLower(name)
+	name, rest := r.mapName(f, parts)
+	known := r.known(v, f)
+	var fit []string
+	for _, key := range known {
+		if same(key, name) && !slices.Contains(fit, key) {
+			fit = append(fit, key)
+		}
+	}
+	if !slices.Contains(fit, name) {
+		switch {
+		case len(fit) > 1:
+			slices.Sort(fit)
+			return r.unknown(join(path, keyPart(name)), "it could mean each of "+strings.Join(fit, ", "), "")
+		case len(fit) == 1:
+			name = fit[0]
+		case r.kind == FromEnv && f.keys == "model":
+			r.path, r.why = join(path, keyPart(name)), "no model of that name is configured, and a variable cannot spell a new one"
+			r.try = VariableFor(path) + `={"openai/gpt-5-mini":{"window":400000}}`
+			return nil
+		}
 	}
 	var inner reflect.Value
 	if v.IsValid() {
-		var fit []string
-		for _, key := range v.MapKeys() {
-			if same(key.String(), parts[0]) {
-				fit = append(fit, key.String())
-			}
-		}
-		if len(fit) > 1 && !slices.Contains(fit, name) {
-			slices.Sort(fit)
-			return r.unknown(join(path, name), "it could mean each of "+strings.Join(fit, ", "), "")
-		}
-		if len(fit) > 0 && !slices.Contains(fit, name) {
-			name = fit[0]
-		}
 		inner = v.MapIndex(reflect.ValueOf(name))
 	}
 	element := field{name: name, typ: f.typ.Elem()}
-	return wrap(name, r.node(inner, element, join(path, name), parts[1:], leaf))
+	return wrap(name, r.node(inner, element, join(path, keyPart(name)), rest, leaf))
+}
+
+// known are the names that a part may stand for.
+func (r *resolver) known(v reflect.Value, f field) []string {
+	var names []string
+	if v.IsValid() {
+		for _, key := range v.MapKeys() {
+			names = append(names, key.String())
+		}
+	}
+	if f.keys == "model" {
+		names = append(names, r.models...)
+	}
+	return names
+}
+
+// mapName is the map's key that the first parts spell, and the parts behind it. In a flag, a key may hold dots without
+// being quoted: it ends where a known key of the entry begins.
+func (r *resolver) mapName(f field, parts []string) (name string, rest []string) {
+	name, rest = parts[0], parts[1:]
+	switch {
+	case r.kind == FromEnv && f.keys == "header":
+		return strings.ReplaceAll(name, "_", "-"), rest
+	case r.kind == FromEnv && f.keys == "env":
+		return name, rest
+	case r.kind == FromEnv:
+		return strings.ToLower(name), rest
+	}
+	for i := 1; i < len(parts) && isObject(f.typ.Elem()); i++ {
+		if _, ok := fieldNamed(f.typ.Elem(), parts[i]); ok {
+			return strings.Join(parts[:i], "."), parts[i:]
+		}
+	}
+	return name, rest
 }
 
 func (r *resolver) inList(v reflect.Value, t reflect.Type, path string, parts []string, leaf *yaml.Node) *yaml.Node {
@@ -207,7 +244,7 @@ func (r *resolver) inList(v reflect.Value, t reflect.Type, path string, parts []
 		count = v.Len()
 	}
 	for i := range count {
-		name := v.Index(i).FieldByName("Name").String()
+		name := nameOf(v.Index(i))
 		known = append(known, name)
 		if same(name, parts[0]) && at < 0 {
 			at = i
@@ -234,6 +271,16 @@ func (r *resolver) inList(v reflect.Value, t reflect.Type, path string, parts []
 		n.Tag = tagPatch
 	}
 	return n
+}
+
+// nameOf is the name of a list's element.
+func nameOf(v reflect.Value) string {
+	for _, field := range []string{"Name", "ID"} {
+		if f := v.FieldByName(field); f.IsValid() {
+			return f.String()
+		}
+	}
+	return ""
 }
 
 func wrap(key string, n *yaml.Node) *yaml.Node {

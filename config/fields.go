@@ -25,7 +25,9 @@ type field struct {
 	pattern  *regexp.Regexp
 	min, max string
 	unit     string // "seconds": a bare number is taken as seconds; "bytes" is for people
-	keys     string // what the keys of a map are: "id" or "header"
+	keys     string // what the keys of a map are, a key of mapKeys
+	either   string // another key: exactly one of the two has to be given
+	hidden   bool   // a value that does not fit the pattern may be a secret, and is not quoted
 	required bool
 	optional bool // left out of prints while unset
 }
@@ -60,7 +62,7 @@ func readTags(f reflect.StructField, index int) field {
 	out := field{
 		name: tag.Get("yaml"), index: index, typ: f.Type, doc: tag.Get("doc"), def: def, hasDef: hasDef,
 		enum: list(tag.Get("enum")), later: list(tag.Get("later")), min: tag.Get("min"), max: tag.Get("max"),
-		unit: tag.Get("unit"), keys: tag.Get("keys"),
+		unit: tag.Get("unit"), keys: tag.Get("keys"), either: tag.Get("either"), hidden: tag.Get("hidden") == "true",
 		required: tag.Get("required") == "true", optional: tag.Get("optional") == "true",
 	}
 	if p := tag.Get("pattern"); p != "" {
@@ -77,6 +79,11 @@ func list(text string) []string {
 		return nil
 	}
 	return strings.Split(text, ",")
+}
+
+// element is the field of a list's elements: a list of choices has its tags on the list.
+func (f field) element() field {
+	return field{name: f.name, typ: f.typ.Elem(), enum: f.enum, pattern: f.pattern}
 }
 
 // identifier reports whether a value of the field is a fixed choice or a name, in which references to secrets have no

@@ -34,6 +34,23 @@ agents:
   - {name: helper, model: local/m, tools: [look]}
 `
 
+// wide is base with one of everything else that has a name, so that its keys can be set as well.
+var wide = strings.NewReplacer("tools:\n", `  cloud: {type: bedrock}
+models: {local/m: {price: {input: 1}}, local/m.1: {}}
+tools:
+`, "agents:\n", `  - {name: files, mcp: {command: [serve-files, /srv], each: {read_file: {}, write.file: {}}}}
+  - {name: remote, mcp: {url: "http://127.0.0.1:1/mcp"}}
+agents:
+`, "tools: [look]}", `tools: [look], hooks: {
+      before: [{name: guard, http: {url: "http://127.0.0.1:1/guard"}}],
+      after: [{name: polish, http: {url: "http://127.0.0.1:1/polish"}}]}}`).Replace(base) + "  - {name: other, model: offline/x}\n"
+
+// keyed and signed are base with the two ways to prove who one is.
+var (
+	keyed  = base + "auth: {mode: api_key, keys: [{id: first, hash: \"sha256:" + strings.Repeat("a1", 32) + "\"}]}\n"
+	signed = base + "auth: {mode: jwt, jwt: {issuer: \"https://login.example.com\", audience: agents}}\n"
+)
+
 // loadText loads a file's text with an environment and flags of its own.
 func loadText(text string, o Options) (*Config, error) {
 	if o.Env == nil {
@@ -80,7 +97,7 @@ func tree(t testing.TB, text string) any {
 
 // at is the value at a dotted path of plain maps and lists, and whether there is one.
 func at(v any, path string) (any, bool) {
-	for part := range strings.SplitSeq(path, ".") {
+	for _, part := range splitPath(path) {
 		switch in := v.(type) {
 		case map[string]any:
 			next, ok := in[part]
@@ -105,7 +122,7 @@ func at(v any, path string) (any, bool) {
 func with(t testing.TB, text, path, value string) string {
 	t.Helper()
 	root := tree(t, text)
-	here, parts := root, strings.Split(path, ".")
+	here, parts := root, splitPath(path)
 	for i, part := range parts {
 		last := i == len(parts)-1
 		switch in := here.(type) {

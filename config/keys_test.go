@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -9,8 +10,9 @@ import (
 
 // sample says how a key is tried. Values are YAML, as the file would hold them.
 type sample struct {
-	at   string   // a path in base; empty means the key itself
-	good string   // a value that base does not have
+	in   string   // a configuration that lets the key be set alone; empty means wide
+	at   string   // a path in it; empty means the key itself
+	good string   // a value that it does not have
 	env  string   // good as a variable holds it; empty means the same text
 	want string   // good as the JSON print shows it; empty means good as JSON
 	bad  []string // values that both the schema and Load refuse
@@ -32,7 +34,7 @@ var samples = map[string]sample{
 	"api.host": {good: `localhost`, bad: text, deep: []string{`"a b"`, `""`, `"[::1]"`, `192.0.2.1`}, vars: []string{"a b", "::", "0.0.0.0"}},
 	"api.port": {good: `65535`, bad: append(number, `-1`, `65536`), vars: []string{"-1", "65536", "http", "", "1e3"}},
 
-	"auth.mode":  {good: `none`, bad: append(text, `nome`, `api_key`), vars: []string{"nome", "jwt", "", "<file:missing>"}},
+	"auth.mode":  {good: `none`, bad: append(text, `nome`), vars: []string{"nome", "", "<file:missing>"}},
 	"log.level":  {good: `debug`, bad: append(text, `trace`, `""`), vars: []string{"inof", ""}},
 	"log.format": {good: `text`, bad: append(text, `xml`), vars: []string{"jsno"}},
 
@@ -74,12 +76,12 @@ var samples = map[string]sample{
 	"tools.*.reconcile.http.url":       {at: "tools.0.reconcile.http.url", good: `http://h/{idempotency_key}`, bad: append(text, `x`), deep: []string{`"http://h/{key}"`}, vars: []string{"x", "http://h/{key}"}},
 	"tools.*.reconcile.http.headers.*": {at: "tools.0.reconcile.http.headers.X-Extra", good: `v`, want: `"***"`, bad: text, deep: []string{`"a\u0001"`}, vars: []string{"a\x01"}},
 
-	"agents.*.name":              {at: "agents.0.name", good: `other`, bad: append(text, `"a b"`), vars: []string{"a/b", ""}},
+	"agents.*.name":              {at: "agents.0.name", good: `third`, bad: append(text, `"a b"`), vars: []string{"a/b", ""}},
 	"agents.*.description":       {at: "agents.0.description", good: `Helps`, bad: text, vars: missing},
 	"agents.*.instructions":      {at: "agents.0.instructions", good: `Be kind.`, bad: text, vars: missing},
 	"agents.*.model":             {at: "agents.0.model", good: `offline/demo/x`, bad: append(text, `demo`, `local/`), deep: []string{`lcoal/m`}, vars: []string{"demo", "none/m", ""}},
 	"agents.*.tools":             {at: "agents.0.tools", good: `[pay]`, env: `pay`, bad: []string{`pay`, `[5]`, `{}`}, deep: []string{`[paid]`, `[pay, pay]`}, vars: []string{"paid", "pay,pay", `["pay"`}},
-	"agents.*.busy":              {at: "agents.0.busy", good: `reject`, bad: append(text, `steer`, `que`), vars: []string{"steer", "que"}},
+	"agents.*.busy":              {at: "agents.0.busy", good: `steer`, bad: append(text, `stear`, `que`), vars: []string{"stear", "que"}},
 	"agents.*.max_queue":         {at: "agents.0.max_queue", good: `1`, bad: append(number, `0`), vars: []string{"0", "x"}},
 	"agents.*.limits.steps":      {at: "agents.0.limits.steps", good: `5`, bad: append(number, `0`), vars: []string{"0", "x"}},
 	"agents.*.limits.wall":       {at: "agents.0.limits.wall", good: `1m`, bad: duration, deep: []string{`0s`}, vars: []string{"0s", "60"}},
@@ -103,6 +105,8 @@ func allKeys(t reflect.Type, path string) []string {
 	return out
 }
 
+func init() { maps.Copy(samples, newerSamples) }
+
 func eachKey(t *testing.T, do func(t *testing.T, path string, s sample)) {
 	t.Helper()
 	keys := allKeys(reflect.TypeFor[Config](), "")
@@ -119,6 +123,9 @@ func eachKey(t *testing.T, do func(t *testing.T, path string, s sample)) {
 			}
 			if s.at == "" {
 				s.at = key
+			}
+			if s.in == "" {
+				s.in = wide
 			}
 			do(t, s.at, s)
 		})
@@ -156,9 +163,9 @@ func TestEveryKeyIsReachedFromFileEnvironmentAndFlag(t *testing.T) {
 		}
 		name := VariableFor(path)
 		for source, c := range map[string]*Config{
-			DefaultFile:    mustLoad(t, with(t, base, path, s.good), Options{}),
-			"env " + name:  mustLoad(t, base, Options{Env: []string{name + "=" + env}}),
-			"flag " + path: mustLoad(t, base, Options{Flags: map[string]string{path: env}}),
+			DefaultFile:    mustLoad(t, with(t, s.in, path, s.good), Options{}),
+			"env " + name:  mustLoad(t, s.in, Options{Env: []string{name + "=" + env}}),
+			"flag " + path: mustLoad(t, s.in, Options{Flags: map[string]string{path: env}}),
 		} {
 			got, ok := at(printed(t, c), path)
 			if !ok || jsonOf(t, got) != want {
@@ -175,7 +182,7 @@ func TestBadInputForEveryKeyIsRefusedAtItsPlace(t *testing.T) {
 	check := compiledSchema(t)
 	eachKey(t, func(t *testing.T, path string, s sample) {
 		for i, bad := range slices.Concat(s.bad, s.deep) {
-			file := with(t, base, path, bad)
+			file := with(t, s.in, path, bad)
 			_, err := loadText(file, Options{})
 			if err == nil {
 				t.Errorf("file value %s is accepted", bad)
@@ -188,7 +195,7 @@ func TestBadInputForEveryKeyIsRefusedAtItsPlace(t *testing.T) {
 		}
 		for _, bad := range s.vars {
 			name := VariableFor(path)
-			_, err := loadText(base, Options{Env: []string{name + "=" + bad}})
+			_, err := loadText(s.in, Options{Env: []string{name + "=" + bad}})
 			if err == nil {
 				t.Errorf("variable value %q is accepted", bad)
 				continue

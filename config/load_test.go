@@ -120,7 +120,7 @@ func TestUnknownKeysNameTheNearestAndTheirPlace(t *testing.T) {
 		"section":             {"sesion: {}\n", Options{}, []string{"config.yaml:1", "sesion", "nearest is session"}},
 		"in a list":           {base + "  - {name: x, model: local/m, tool: [pay]}\n", Options{}, []string{"config.yaml:15", "agents.1.tool", "agents.1.tools"}},
 		"in the wrong place":  {"base_url: x\n", Options{}, []string{"config.yaml:1", "providers.ID.base_url"}},
-		"like nothing":        {"xylophone_concerto: 1\n", Options{}, []string{"config.yaml:1", "known here: api, auth"}},
+		"like nothing":        {"xylophone_concerto: 1\n", Options{}, []string{"config.yaml:1", "known here: api, admin, auth"}},
 		"of a later store":    {"session: {redis: {url: x}}\n", Options{}, []string{"config.yaml:1", "session.redis is not in this build yet", "in_memory and sqlite"}},
 		"merge key":           {"api:\n  <<: {port: 1}\n", Options{}, []string{"config.yaml:2", "merge keys"}},
 		"in a variable":       {"", Options{Env: []string{"AK_API__PROT=1"}}, []string{"env AK_API__PROT", "AK_API__PORT"}},

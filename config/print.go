@@ -116,15 +116,15 @@ func (p printer) object(v reflect.Value, path string) *yaml.Node {
 		if unset || (p.digest && f.typ == secretType) {
 			continue
 		}
-		p.add(n, f.name, p.value(field, f, at), at)
+		p.add(n, f.name, p.value(field, f, at), at, f.typ == rawType)
 	}
 	return n
 }
 
-// add puts a pair into a mapping, with the source where it belongs.
-func (p printer) add(n *yaml.Node, name string, value *yaml.Node, path string) {
+// add puts a pair into a mapping, with the source where it belongs; whole says that what is inside has no sources.
+func (p printer) add(n *yaml.Node, name string, value *yaml.Node, path string, whole bool) {
 	key := scalar(tagString, name)
-	leaf := value.Kind == yaml.ScalarNode || len(value.Content) == 0 || lastPart(path) == "parameters"
+	leaf := value.Kind == yaml.ScalarNode || len(value.Content) == 0 || whole
 	if p.sources && leaf {
 		source := p.cfg.Source(path).String()
 		switch {
@@ -162,7 +162,7 @@ func (p printer) value(v reflect.Value, f field, path string) *yaml.Node {
 		element := p.value(v.Index(i), field{typ: f.typ.Elem()}, at)
 		if p.sources && element.Kind == yaml.ScalarNode {
 			pair := mapping()
-			p.add(pair, "", element, at)
+			p.add(pair, "", element, at, false)
 			element = pair.Content[1]
 		}
 		n.Content = append(n.Content, element)
@@ -175,12 +175,12 @@ func (p printer) entries(v reflect.Value, f field, path string) *yaml.Node {
 	keys := v.MapKeys()
 	slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
 	for _, key := range keys {
-		at := join(path, key.String())
+		at := join(path, keyPart(key.String()))
 		value := scalar(tagNull, "null")
 		if !p.digest || f.typ.Elem() != secretType {
 			value = p.value(v.MapIndex(key), field{typ: f.typ.Elem()}, at)
 		}
-		p.add(n, key.String(), value, at)
+		p.add(n, key.String(), value, at, false)
 	}
 	return n
 }

@@ -16,9 +16,7 @@ func TestValuesThatDoNotFitTogetherAreRefused(t *testing.T) {
 	}{
 		"not loopback":           {"api:\n  host: 0.0.0.0\n", []string{"config.yaml:2", "api.host", "auth: {mode: none}"}},
 		"named, not loopback":    {"api: {host: example.com}\n", []string{"api.host", "not loopback"}},
-		"later auth":             {"auth: {mode: api_key, keys: []}\n", []string{"api_key is not in this build yet", "auth.keys is not in this build yet"}},
 		"later store":            {"session: {type: postgres}\n", []string{"postgres is not in this build yet", "this build has: in_memory, sqlite"}},
-		"steer":                  {base + "  - {name: s, model: local/m, busy: steer}\n", []string{"config.yaml:15", "steer is not in this build yet", "this build has: queue, reject"}},
 		"sweep over lease":       {"execution: {lease_ttl: 2s, sweep_interval: 3s}\n", []string{"execution.sweep_interval", "(3s)", "(2s)"}},
 		"lease under sweep":      {"execution: {lease_ttl: 1s, sweep_interval: 1001ms}\n", []string{"sweep_interval (1.001s)"}},
 		"provider without type":  {"providers: {local: {base_url: \"http://h\"}}\n", []string{"config.yaml:1", "providers.local.type", "is missing"}},
@@ -27,7 +25,7 @@ func TestValuesThatDoNotFitTogetherAreRefused(t *testing.T) {
 		"script of openai":       {"providers: {openai: {script: x}}\n", []string{"providers.openai.script", "has no effect"}},
 		"key of a script":        {"providers: {s: {type: scripted, api_key: canary-k, base_url: \"http://h\"}}\n", []string{"providers.s.api_key", "providers.s.base_url"}},
 		"tool twice":             {"tools:\n- {name: a" + ok + "}\n- {name: a" + ok + "}\n", []string{"config.yaml:3", "tools.1.name", "tools.0 has that name"}},
-		"tool without URL":       {"tools:\n- {name: a, http: {method: GET}}\n- {name: b}\n", []string{"tools.0.http.url is missing", "tools.1.http.url is missing", "config.yaml:3"}},
+		"tool without URL":       {"tools:\n- {name: a, http: {method: GET}}\n- {name: b}\n", []string{"tools.0.http.url is missing", "tools.1.http is missing", "http or mcp", "config.yaml:3"}},
 		"reconcile of read_only": {"tools:\n- {name: a, effect: read_only" + ok + ", reconcile: {http: {url: \"http://h/{idempotency_key}\"}}}\n", []string{"tools.0.reconcile", "has no effect"}},
 		"refuses of idempotent":  {"tools:\n- {name: a, effect: idempotent" + ok + ", refuses: stale_epoch, on_doubt: tell}\n", []string{"tools.0.refuses", "tools.0.on_doubt"}},
 		"own header":             {"tools:\n- {name: a, http: {url: \"http://h\", headers: {idempotency-key: x, ak-epoch: y}}}\n", []string{"headers.Idempotency-Key", "headers.Ak-Epoch"}},

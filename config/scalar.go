@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"net/url"
 	"reflect"
 	"strings"
@@ -12,7 +11,7 @@ import (
 
 // scalar decodes one value that is no object and no list.
 func (d *decoder) scalar(n *yaml.Node, v reflect.Value, f field, path string) {
-	try := fmt.Sprintf("%s: %s", lastPart(path), f.example())
+	try := setting(path, f.example())
 	if n.Kind != yaml.ScalarNode {
 		d.problem(n, path, "is not "+f.sort(), "it is "+describe(n), try)
 		return
@@ -51,6 +50,8 @@ func (f field) accepts(n *yaml.Node) bool {
 		return tag == tagString || tag == tagInt && f.unit == "seconds"
 	case f.typ.Kind() == reflect.Bool:
 		return tag == tagBool
+	case f.typ.Kind() == reflect.Float64:
+		return tag == tagInt || tag == tagFloat
 	default:
 		return tag == tagInt
 	}
@@ -84,6 +85,9 @@ func (d *decoder) text(n *yaml.Node, v reflect.Value, f field, path string) {
 	if !utf8.ValidString(full) || strings.ContainsRune(full, 0) {
 		d.problem(n, path, "is not text", "it holds bytes that are no UTF-8", "write it in UTF-8")
 		return
+	}
+	if f.hidden && !f.pattern.MatchString(full) {
+		d.vault.hide(full)
 	}
 	d.store(v, f, full, n.Value)
 	s := d.source(n)
@@ -138,5 +142,3 @@ func describe(n *yaml.Node) string {
 	}
 	return "a value with a YAML tag"
 }
-
-func lastPart(path string) string { return path[strings.LastIndexByte(path, '.')+1:] }

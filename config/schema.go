@@ -60,6 +60,9 @@ func describeField(sf reflect.StructField, name string, s, parent *schema.Schema
 	if f.typ.Kind() == reflect.Slice && f.typ != rawType {
 		one = s.Items
 	}
+	if f.either != "" {
+		parent.OneOf = append(parent.OneOf, &schema.Schema{Required: []string{f.name}}, &schema.Schema{Required: []string{f.either}})
+	}
 	for _, choice := range f.enum {
 		one.Enum = append(one.Enum, choice)
 	}

@@ -53,7 +53,7 @@ func TestSecretsAreReadAndRevealedOnDemand(t *testing.T) {
 			t.Errorf("revealed %q, want %q", got, want)
 		}
 	}
-	if got := c.Source("providers.local.api_key").String(); got != "config.yaml:8, secret token" {
+	if got := c.Source("providers.local.api_key").String(); got != "config.yaml:13, secret token" {
 		t.Errorf("source is %s", got)
 	}
 }

@@ -61,8 +61,6 @@ var postponed = map[string]string{
 	"session.redis":    "this build has the stores in_memory and sqlite",
 	"session.dynamodb": "this build has the stores in_memory and sqlite",
 	"session.postgres": "this build has the stores in_memory and sqlite",
-	"auth.keys":        "this build has auth.mode none only",
-	"auth.jwt":         "this build has auth.mode none only",
 }
 
 // advise says why a key is not known below a path (empty at the top) whose struct is t, and what was probably meant.
@@ -107,11 +105,4 @@ func elsewhere(key string, t reflect.Type, path string) (string, bool) {
 		}
 	}
 	return "", false
-}
-
-func join(path, name string) string {
-	if path == "" {
-		return name
-	}
-	return path + "." + name
 }

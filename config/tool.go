@@ -42,7 +42,7 @@ type Tool struct {
 	MaxResult   int64           `yaml:"max_result" default:"262144" min:"1" max:"67108864" unit:"bytes" doc:"The largest result that is read, in bytes."`
 	Parameters  json.RawMessage `yaml:"parameters" optional:"true" default:"{\"type\":\"object\",\"properties\":{}}" doc:"JSON Schema (2020-12) of the arguments, of type object."`
 	Approval    Approval        `yaml:"approval" doc:"Whether a human is asked before a call."`
-	HTTP        *HTTP           `yaml:"http" optional:"true" doc:"The request that is a call. A tool has this or mcp."`
+	HTTP        *HTTP           `yaml:"http" optional:"true" either:"mcp" doc:"The request that is a call. A tool has this or mcp."`
 	MCP         *MCP            `yaml:"mcp" optional:"true" doc:"The MCP server whose tools are offered. A tool has this or http."`
 	Reconcile   *Reconcile      `yaml:"reconcile" optional:"true" doc:"How to ask what became of an at_most_once call."`
 }
@@ -56,7 +56,7 @@ type Approval struct {
 
 // MCP is a server of tools that speaks the Model Context Protocol: a program that is started, or a URL.
 type MCP struct {
-	Command []string           `yaml:"command" optional:"true" doc:"The program and its arguments; it speaks over its standard input and output."`
+	Command []string           `yaml:"command" optional:"true" either:"url" doc:"The program and its arguments; it speaks over its standard input and output."`
 	Env     map[string]Secret  `yaml:"env" optional:"true" keys:"env" doc:"Variables for the program; the values are treated as secrets."`
 	URL     URL                `yaml:"url" optional:"true" doc:"An absolute http or https URL, in place of a command."`
 	Headers map[string]Secret  `yaml:"headers" optional:"true" keys:"header" doc:"Headers to send to the URL; the values are treated as secrets."`

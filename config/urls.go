@@ -56,6 +56,14 @@ func templateFault(template string) string {
 	return urlFault(withoutPlaceholders(template))
 }
 
+// fixedURLFault is urlFault for a URL in which nothing stands for anything else.
+func fixedURLFault(text string) string {
+	if strings.ContainsAny(text, "{}") {
+		return "nothing is put in for a {placeholder} here"
+	}
+	return urlFault(text)
+}
+
 // validHeaderValue reports whether text may be sent as a header's value.
 func validHeaderValue(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
