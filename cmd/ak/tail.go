@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"strings"
@@ -41,10 +42,13 @@ func (a *app) sessionsTail() *cobra.Command {
 				return err
 			}
 			t := &tail{app: a, client: c, session: args[0], last: after}
-			if follow {
-				return t.follow(cmd.Context())
+			if !follow {
+				return t.story(cmd.Context())
 			}
-			return t.story(cmd.Context())
+			if err := t.begin(cmd.Context()); err != nil {
+				return err
+			}
+			return t.follow(cmd.Context())
 		},
 	}))
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on until interrupted")
@@ -75,6 +79,22 @@ func (t *tail) story(ctx context.Context) error {
 		if err := t.persist(ctx, "/api/v1/turns/"+seg(turn.ID)+"/events", turn.ID); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// begin makes "from now on" a place in the journal, so that a server that dies before the first event is sent costs
+// none: the end of the newest record.
+func (t *tail) begin(ctx context.Context) error {
+	if t.last != "" {
+		return nil
+	}
+	var info agentkernel.SessionInfo
+	if _, err := t.client.get(ctx, "/api/v1/sessions/"+seg(t.session), &info); err != nil {
+		return err
+	}
+	if info.Records > 0 {
+		t.last = fmt.Sprintf("%d.%d", info.Records, math.MaxInt32)
 	}
 	return nil
 }

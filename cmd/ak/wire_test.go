@@ -4,6 +4,8 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/agentkernel/agentkernel/fault"
 	"github.com/agentkernel/agentkernel/model"
 	"github.com/agentkernel/agentkernel/session"
+	"github.com/agentkernel/agentkernel/store/memory"
 )
 
 // loaded is a configuration from text alone.
@@ -27,9 +30,10 @@ func loaded(t *testing.T, text string, env ...string) *config.Config {
 
 func TestEveryConfiguredValueReachesTheKernel(t *testing.T) {
 	cfg := loaded(t, `
-session: {ttl: 3600, cache: {size: 7}, accept_loss: true}
-execution: {lease_ttl: 2s, sweep_interval: 300ms, max_recoveries: 9, max_running_turns: 11, idempotency_ttl: 10m}
+session: {ttl: 3600, cache: {size: 7}, accept_loss: true, retention: 2h, snapshot_every: 99}
+execution: {lease_ttl: 2s, sweep_interval: 300ms, max_recoveries: 9, max_running_turns: 11, idempotency_ttl: 10m, wait_max: 3h}
 providers: {o: {type: scripted}, unused: {type: openai}}
+models: {o/m/x: {window: 1000, price: {input: 1, cached: 0.5, output: 4}}}
 tools:
   - name: pay
     description: pays
@@ -38,12 +42,26 @@ tools:
     on_doubt: tell
     timeout: 3s
     max_result: 99
+    approval: {when: always, expires: 5m, roles: [operator]}
     parameters: {type: object, properties: {n: {type: number}}}
     http: {url: "http://127.0.0.1:1/"}
     reconcile: {http: {url: "http://127.0.0.1:1/{idempotency_key}"}}
   - {name: look, effect: read_only, http: {method: GET, url: "http://127.0.0.1:1/"}}
 agents:
-  - {name: a, description: d, instructions: i, model: o/m/x, tools: [pay, look], busy: reject, max_queue: 5, limits: {steps: 6, wall: 7s, max_tokens: 8}}
+  - name: a
+    description: d
+    instructions: i
+    model: o/m/x
+    tools: [pay, look]
+    busy: steer
+    max_queue: 5
+    limits: {steps: 6, attempts: 10, tokens: 9000, money: 1.5, repeats: 4, wall: 7s, max_tokens: 8}
+    handoffs: [b]
+    subagents: [b]
+    output_schema: {type: object, properties: {x: {type: string}}}
+    on_disconnect: cancel
+    history: {turns: 12, tokens: 345, compact: drop}
+  - {name: b, model: o/m}
 `)
 	parts, err := makeParts(cfg)
 	if err != nil {
@@ -55,25 +73,41 @@ agents:
 		t.Fatal(err)
 	}
 	if k.LeaseTTL != 2*time.Second || k.SweepInterval != 300*time.Millisecond || k.MaxRecoveries != 9 || k.MaxRunning != 11 ||
-		k.IdempotencyTTL != 10*time.Minute || k.SessionTTL != time.Hour || k.CacheSize != 7 || !k.AcceptLoss || k.Digest != cfg.Digest() || k.Version == "" {
+		k.IdempotencyTTL != 10*time.Minute || k.SessionTTL != time.Hour || k.CacheSize != 7 || !k.AcceptLoss || k.Digest != cfg.Digest() || k.Version == "" ||
+		k.Retention != 2*time.Hour || k.SnapshotEvery != 99 || k.WaitMax != 3*time.Hour {
 		t.Errorf("the kernel: %+v", k)
 	}
-	a := k.Agents[0]
-	if a.Name != "a" || a.Description != "d" || a.Instructions != "i" || a.Model != "o/m/x" || a.Busy != agentkernel.Reject ||
-		a.Limits != (agentkernel.Limits{Steps: 6, Wall: 7 * time.Second, MaxTokens: 8, Queue: 5}) {
+	if m := k.ModelInfo["o/m/x"]; m != (agentkernel.ModelInfo{Window: 1000, Input: 1, Cached: 0.5, Output: 4}) || len(k.ModelInfo) != 1 {
+		t.Errorf("the models: %+v", k.ModelInfo)
+	}
+	a := *k.Agents[0]
+	pay, look := a.Tools[0], a.Tools[1]
+	a.Tools = nil
+	want := agentkernel.Agent{
+		Name: "a", Description: "d", Instructions: "i", Model: "o/m/x", Busy: agentkernel.Steer,
+		Limits:   agentkernel.Limits{Steps: 6, Attempts: 10, Tokens: 9000, Money: 1.5, Repeats: 4, Wall: 7 * time.Second, MaxTokens: 8, Queue: 5},
+		Handoffs: []string{"b"}, Subagents: []string{"b"}, OutputSchema: a.OutputSchema, OnDisconnect: agentkernel.CancelTurn,
+		History: agentkernel.History{Turns: 12, Tokens: 345, Compact: agentkernel.Drop},
+	}
+	if !reflect.DeepEqual(a, want) || !strings.Contains(string(a.OutputSchema), `"x"`) {
 		t.Errorf("the agent: %+v", a)
 	}
-	pay, look := a.Tools[0], a.Tools[1]
 	if pay.Name != "pay" || pay.Description != "pays" || pay.Effect != session.AtMostOnce || pay.Refuses != agentkernel.RefusesDuplicateKey ||
-		pay.OnDoubt != agentkernel.Tell || pay.Timeout != 3*time.Second || pay.MaxResult != 99 || pay.Reconcile == nil {
+		pay.OnDoubt != agentkernel.Tell || pay.Timeout != 3*time.Second || pay.MaxResult != 99 || pay.Reconcile == nil ||
+		!reflect.DeepEqual(pay.Approval, agentkernel.Approval{When: agentkernel.AlwaysApprove, Expires: 5 * time.Minute, Roles: []string{"operator"}}) {
 		t.Errorf("pay: %+v", pay)
 	}
-	if look.Effect != session.ReadOnly || look.Reconcile != nil {
+	if look.Effect != session.ReadOnly || look.Reconcile != nil || look.Approval.When != agentkernel.NeverApprove {
 		t.Errorf("look: %+v", look)
 	}
 	if len(k.Models) != 1 {
 		t.Errorf("%d providers were made, and one is used", len(k.Models))
 	}
+	kernel, err := agentkernel.Open(context.Background(), memory.New(), k)
+	if err != nil {
+		t.Fatalf("the kernel does not take it: %v", err)
+	}
+	_ = kernel.Close()
 }
 
 func TestTheQuickstartCanBeServedWithoutAKey(t *testing.T) {
