@@ -170,7 +170,7 @@ func (c *Config) complete(d session.Durability) error {
 		c.Observer = silent{}
 	}
 	if c.boot == nil {
-		c.boot = clock.Boot
+		c.boot = c.Failpoints.ClockOr(clock.Boot)
 	}
 	try := ""
 	if !c.AcceptLoss && (d.ProcessCrash != session.LosesNothing || d.MachineCrash != session.LosesNothing) {

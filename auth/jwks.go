@@ -40,8 +40,10 @@ type keySet struct {
 }
 
 func newKeySet(c JWTConfig) *keySet {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.DisableKeepAlives = true // one request in minutes
+	transport := &http.Transport{
+		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,
+		DisableKeepAlives: true, // it is one request in minutes
+	}
 	return &keySet{
 		issuer: c.Issuer, url: c.JWKSURL, timeout: c.Timeout, refresh: c.Refresh, maxStale: c.MaxStale, log: c.Logger, now: time.Now,
 		client: &http.Client{

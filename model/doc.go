@@ -10,5 +10,10 @@
 // ends without one, an in-band error in a 200, an empty answer, or an unfinished tool call is an error of kind
 // Truncated (or the kind the in-band error names), never an [Answer].
 //
+// What all providers need at their edge is here too, so that it is decided once: when an answer counts ([Settle],
+// [CallOf]), what a lost connection means ([NoResponse], [BrokenOff]), when to come back ([RetryAfter]), how server-sent
+// events are read ([Events]) and secrets kept out of errors ([Scrubber]), which ids calls have ([CallIDs]), and which
+// files can be sent ([CheckFiles]).
+//
 // The JSON form of [Message] is durable: the journal stores it. Fields are added, never renamed.
 package model

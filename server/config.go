@@ -15,7 +15,7 @@ type Config struct {
 	AcceptTimeout   time.Duration // how long a request waits for the store to take what it writes, 10s
 	SyncTimeout     time.Duration // how long a synchronous request waits before it is answered 202, 120s
 	PingInterval    time.Duration // between comments on a stream on which nothing happens, 15s
-	WriteTimeout    time.Duration // for one piece of a stream, after it the reader is dropped, 30s
+	WriteTimeout    time.Duration // for one piece of an answer, after it the reader is dropped, 30s
 	HeaderTimeout   time.Duration // for reading a request's headers, 10s
 	BodyTimeout     time.Duration // for reading a request's body, 30s
 	IdleTimeout     time.Duration // of a connection between requests, 2m

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -35,17 +36,26 @@ func traceOf(ctx context.Context) *trace {
 	return &trace{}
 }
 
-// recorder remembers what was answered.
+// recorder remembers what was answered. Each piece has a time-out of its own, so that a client who takes nothing is
+// disconnected, and one for the whole answer does not end streams.
 type recorder struct {
 	http.ResponseWriter
-	status int
-	bytes  int64
+	rc      *http.ResponseController
+	timeout time.Duration
+	status  int
+	bytes   int64
+}
+
+// hurry gives the next piece its time.
+func (w *recorder) hurry() {
+	_ = w.rc.SetWriteDeadline(time.Now().Add(w.timeout)) // a writer without deadlines is a buffer
 }
 
 func (w *recorder) WriteHeader(status int) {
 	if w.status == 0 {
 		w.status = status
 	}
+	w.hurry()
 	w.ResponseWriter.WriteHeader(status)
 }
 
@@ -53,6 +63,7 @@ func (w *recorder) Write(b []byte) (int, error) {
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}
+	w.hurry()
 	n, err := w.ResponseWriter.Write(b)
 	w.bytes += int64(n)
 	return n, err
@@ -66,7 +77,8 @@ func (s *Server) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
 		t := &trace{id: requestID(r), route: "other"}
-		rec := &recorder{ResponseWriter: w}
+		rec := &recorder{ResponseWriter: w, rc: http.NewResponseController(w), timeout: s.cfg.WriteTimeout}
+		rec.hurry() // the last answer on this connection has left its own deadline
 		w.Header().Set("X-Request-Id", t.id)
 		defer func() {
 			took := time.Since(began)
@@ -161,14 +173,28 @@ func (s *Server) limits(next http.Handler) http.Handler {
 		case r.ContentLength > s.cfg.MaxBody:
 			s.refuse(w, r, newProblem(fault.TooLarge, http.StatusRequestEntityTooLarge, "the request's body has %d bytes, %d are allowed", r.ContentLength, s.cfg.MaxBody))
 		default:
-			if r.Body != nil && r.Body != http.NoBody {
-				// Whoever reads the whole body ends this deadline. It holds for bodies that no handler reads, too: net/http
-				// reads the rest of a refused request's body, and would wait for a slow client without end.
-				_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.cfg.BodyTimeout)) // there is none in tests without a connection
+			if hasBody(r) { // whoever reads the whole of it takes the deadline away
+				_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.cfg.BodyTimeout)) // no connection, no deadline
 			}
 			next.ServeHTTP(w, r)
+			skipBody(w, r)
 		}
 	})
+}
+
+func hasBody(r *http.Request) bool { return r.Body != nil && r.Body != http.NoBody }
+
+// skipBody reads what a handler has left of a body, because it refused the request or its route takes none. net/http
+// would do it, too, but a client who takes his time for that would have used up the time for the answer.
+func skipBody(w http.ResponseWriter, r *http.Request) {
+	const longest = 256 << 10 // with more net/http ends the connection
+	if !hasBody(r) || r.ContentLength > longest || r.Header.Get("Expect") != "" {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, r.Body, longest) // what cannot be read ends the connection
+	if rec, ok := w.(*recorder); ok {
+		rec.hurry()
+	}
 }
 
 // ownSite refuses what a browser sends on behalf of another site: a page must not be able to make a visitor's local

@@ -17,9 +17,14 @@ import (
 	"github.com/agentkernel/agentkernel/model/modeltest"
 )
 
-const fakellmLong = `fakellm is a server that speaks the language of OpenAI's chat completions and answers from a script, for tests without
-a provider. It listens on this machine only. The script is a JSON file that says what is answered ("replies") and what
-goes wrong ("steps"); without one it answers from the built-in script.
+const fakellmLong = `fakellm is a server that speaks the languages of several providers and answers from a script, for tests without a
+provider. It listens on this machine only. The script is a JSON file that says what is answered ("replies") and what
+goes wrong ("steps"); without one it answers from the built-in script. The path tells the languages apart:
+
+  /v1/chat/completions                            OpenAI
+  /v1/messages                                    Anthropic
+  /v1beta/models/{model}:streamGenerateContent    Gemini
+  /model/{model}/converse-stream                  Amazon Bedrock
 
 Use it as a provider:
 

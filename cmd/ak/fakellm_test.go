@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -21,6 +22,14 @@ agents: [{name: a, model: fake/m}]
 	}
 	if got := p.mustAnswer("my name is Ada", "")["result"]; !strings.Contains(got.(string), "Ada") {
 		t.Errorf("the second call: %v", got)
+	}
+	res, err := http.Post(strings.TrimSuffix(url, "/v1")+"/v1/messages", "application/json", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if res.StatusCode != http.StatusBadRequest { // understood, and refused as Anthropic would: it lacks everything
+		t.Errorf("another format: status %d", res.StatusCode)
 	}
 	fake.signal(os.Interrupt)
 	if code := fake.exit(); code != 0 {

@@ -4,6 +4,8 @@
 // Every place is a constant in this file; a test finds the calls in the source and fails when a constant is never hit.
 package failpoint
 
+import "time"
+
 // Name is a place in the kernel. "before" means that nothing of the effect has happened, "after" that all of it has but
 // the kernel does not know yet.
 type Name string
@@ -35,6 +37,8 @@ type Set struct {
 	// On is called at every hit. It may block (a stall), never return (a crash, to everyone else), or return an
 	// error: at AppendAfter that is a lost answer, elsewhere it is ignored.
 	On func(Name) error
+	// Clock, if set, is the clock of leases: the machine's does not follow the virtual time of a test.
+	Clock func() time.Duration
 }
 
 // Hit says that the kernel is at a place.
@@ -43,4 +47,12 @@ func (s *Set) Hit(n Name) error {
 		return nil
 	}
 	return s.On(n)
+}
+
+// ClockOr is the set's clock, or the one that is used where there is none.
+func (s *Set) ClockOr(other func() time.Duration) func() time.Duration {
+	if s == nil || s.Clock == nil {
+		return other
+	}
+	return s.Clock
 }

@@ -11,8 +11,9 @@ import (
 	"github.com/agentkernel/agentkernel/model/scripted"
 )
 
-func allCases() []*testCase {
-	return slices.Concat(answerCases(), refusalCases(), hintCases(), streamCases(), wireCases())
+func allCases(w wire) []*testCase {
+	p := w.profile()
+	return slices.Concat(answerCases(), refusalCases(p), hintCases(p), streamCases(w, p), wireCases(), askCases(p))
 }
 
 const modelName = "test-model"
@@ -59,6 +60,11 @@ func answerCases() []*testCase {
 			want := model.Usage{Input: 3, Output: 4}
 			p.expect(o.answer.Usage == want, "the usage is %+v, want %+v", o.answer.Usage, want)
 		}},
+		{name: "what came from a cache is part of the input", step: Step{Cached: 2}, replies: say("four words in all"),
+			verify: func(p *probe, o *outcome) {
+				want := model.Usage{Input: 3, Cached: 2, Output: 4}
+				p.expect(o.answer.Usage == want, "the usage is %+v, want %+v", o.answer.Usage, want)
+			}},
 		{
 			name: "parallel tool calls are told apart", req: withTools(question("go")),
 			replies: calling("", look("a"), scripted.Call{Tool: "now"}, look(`b "quoted" \ 語`)),

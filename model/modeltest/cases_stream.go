@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,14 +14,32 @@ import (
 
 const streamText = "one two three four five six"
 
-// The chunks of streamText: the role, six words, the finish reason, usage.
-const (
-	finishChunk = 7
-	usageChunk  = 8
-)
+// points are where things are among the chunks of streamText in a format.
+type points struct {
+	middle int // after some of the text
+	finish int // the finish reason
+	end    int // the terminal event, which may be the same
+	closes bool
+}
+
+func pointsOf(w wire) points {
+	in := &asked{req: question("x"), stream: true, usage: true}
+	var at points
+	for i, f := range w.frames(in, &reply{model: modelName, text: streamText, finish: "stop"}) {
+		if f.finish {
+			at.finish = i
+		}
+		if f.end {
+			at.end = i
+			at.closes = f.closer
+		}
+	}
+	at.middle = at.finish / 2
+	return at
+}
 
 // streamCases are responses that begin well.
-func streamCases() []*testCase {
+func streamCases(w wire, f *profile) []*testCase {
 	var cases []*testCase
 	add := func(name string, step Step, kind fault.Kind, verify func(*probe, *outcome)) {
 		cases = append(cases, &testCase{name: name, replies: say(streamText), step: step, kind: kind, verify: verify})
@@ -28,44 +47,45 @@ func streamCases() []*testCase {
 	whole := func(p *probe, o *outcome) {
 		p.expect(o.text() == streamText, "the answer is %q, want %q", o.text(), streamText)
 	}
-	for _, n := range []int{0, 1, finishChunk / 2, finishChunk} {
+	at := pointsOf(w)
+	for _, n := range slices.Compact([]int{0, 1, at.middle, at.finish, at.end}) {
 		add(fmt.Sprintf("cut after %d chunks", n), Step{CutAfter: new(n)}, fault.Truncated, prefix)
 		add(fmt.Sprintf("ended after %d chunks", n), Step{EndAfter: new(n)}, fault.Truncated, prefix)
 	}
-	add("DONE without a finish reason", Step{NoFinish: true}, fault.Truncated, prefix)
-	add("DONE is missing", Step{NoDone: true}, "", whole)
-	add("ended after the finish reason", Step{EndAfter: new(usageChunk)}, "", whole)
-	add("cut after the finish reason", Step{CutAfter: new(usageChunk)}, "", whole)
-	for _, n := range []int{0, 3, finishChunk, usageChunk} {
-		add(fmt.Sprintf("a malformed chunk at %d is skipped", n), Step{MalformedAt: new(n)}, "", whole)
+	add("closed without a finish reason", Step{NoFinish: true}, fault.Truncated, prefix)
+	if at.closes {
+		add("the closing event is missing", Step{NoDone: true}, fault.Truncated, prefix)
+	} else {
+		add("the closing event is missing", Step{NoDone: true}, "", whole)
+	}
+	add("ended after the terminal event", Step{EndAfter: new(at.end + 1)}, "", whole)
+	add("cut after the terminal event", Step{CutAfter: new(at.end + 1)}, "", whole)
+	for _, n := range slices.Compact([]int{0, at.middle, at.finish, at.end}) {
+		if f.malformed == "" {
+			add(fmt.Sprintf("a malformed chunk at %d is skipped", n), Step{MalformedAt: new(n)}, "", whole)
+		} else {
+			add(fmt.Sprintf("a malformed chunk at %d is a failure", n), Step{MalformedAt: new(n)}, f.malformed, prefix)
+		}
 	}
 	add("a malformed chunk and then the end", Step{MalformedAt: new(2), EndAfter: new(4)}, fault.Truncated, prefix)
 	add("an empty answer", Step{Empty: true}, fault.Truncated, nil)
+	add("a bound that is used up before the first word", Step{Empty: true, Finish: "length"}, fault.Truncated, nil)
 	add("an unfinished tool call", Step{UnfinishedCall: true}, fault.Truncated, nil)
-	add("a content filter", Step{Finish: "content_filter"}, fault.Refused, nil)
+	for word, kind := range f.finishes {
+		add("an answer that ends with "+word, Step{Finish: word}, kind, nil)
+	}
 	cases = append(cases, &testCase{
 		name: "an unfinished call among others", kind: fault.Truncated, req: withTools(question("go")),
 		step: Step{UnfinishedCall: true}, replies: calling("",
 			scripted.Call{Tool: "now"}, scripted.Call{Tool: "look", Args: map[string]any{"at": "somewhere"}}),
 	})
-	for _, e := range []struct {
-		err  WireError
-		want fault.Kind
-	}{
-		{WireError{Code: "rate_limit_exceeded", Message: "slower"}, fault.Throttled},
-		{WireError{Code: "insufficient_quota", Message: "no money"}, fault.Quota},
-		{WireError{Code: "server_is_overloaded", Message: "busy"}, fault.Overloaded},
-		{WireError{Type: "server_error", Message: "The server had an error"}, fault.Transient},
-		{WireError{Code: "context_length_exceeded", Message: "too long"}, fault.ContextOverflow},
-		{WireError{Code: "content_filter", Message: "no"}, fault.Refused},
-		{WireError{Type: "invalid_request_error", Message: "no"}, fault.Invalid},
-	} {
-		for _, n := range []int{0, 3, usageChunk} {
-			add(fmt.Sprintf("an error in the stream at %d: %s%s", n, e.err.Code, e.err.Type),
+	for _, e := range f.errors {
+		for _, n := range slices.Compact([]int{0, at.middle, at.finish + 1}) {
+			add(fmt.Sprintf("an error in the stream at %d: %s%s %s", n, e.err.Code, e.err.Type, e.err.Message),
 				Step{Error: &e.err, ErrorAt: new(n)}, e.want, prefix)
 		}
 	}
-	return append(cases, cancelCases()...)
+	return append(cases, cancelCases(at)...)
 }
 
 // prefix checks that a failed stream emitted nothing that the whole answer does not begin with.
@@ -75,14 +95,14 @@ func prefix(p *probe, o *outcome) {
 }
 
 // cancelCases are calls that would never end by themselves.
-func cancelCases() []*testCase {
+func cancelCases(at points) []*testCase {
 	hour := scripted.Duration(time.Hour)
 	var cases []*testCase
 	for name, step := range map[string]Step{
 		"before the headers":  {Delay: hour},
 		"before any chunk":    {StallAfter: new(0)},
 		"in the text":         {StallAfter: new(3)},
-		"before the finish":   {StallAfter: new(finishChunk)},
+		"before the finish":   {StallAfter: new(at.finish)},
 		"in a very slow pace": {Pace: hour},
 	} {
 		for _, deadline := range []bool{false, true} {

@@ -19,9 +19,13 @@ import (
 
 // Harness is what Run needs to know about a provider.
 type Harness struct {
-	// New makes a provider that talks to the server at baseURL, which ends in /v1 and serves only for one case. If the
-	// provider is an io.Closer it is closed at the end of its case. Required.
+	// New makes a provider that talks to the server at baseURL, which serves only for one case. It is what the
+	// format's clients usually have as a base: for OpenAI it ends in /v1, for the others it is the server's address
+	// without a path. If the provider is an io.Closer it is closed at the end of its case. Required.
 	New func(baseURL string) (model.Provider, error)
+
+	// Format is what the provider speaks; empty: OpenAI.
+	Format Format
 
 	// Secret is the credential that New gives to the provider. The server repeats it in its errors, as real ones do,
 	// and no error's text may contain it. Required, at least 8 bytes.
@@ -35,10 +39,14 @@ func Run(t *testing.T, h Harness) {
 	if h.New == nil || len(h.Secret) < 8 {
 		t.Fatal("modeltest: the harness needs New and a Secret of at least 8 bytes")
 	}
+	wire, err := wireOf(h.Format)
+	if err != nil {
+		t.Fatalf("modeltest: %v", err)
+	}
 	var checked atomic.Int64
-	for _, c := range allCases() {
+	for _, c := range allCases(wire) {
 		t.Run(c.name, func(t *testing.T) {
-			p := &probe{h: h, report: t.Errorf}
+			p := &probe{h: h, wire: wire, report: t.Errorf}
 			p.run(c)
 			checked.Add(p.checked.Load())
 			if p.checked.Load() == 0 {
@@ -67,6 +75,7 @@ type testCase struct {
 // probe runs one case.
 type probe struct {
 	h       Harness
+	wire    wire
 	report  func(format string, args ...any)
 	checked atomic.Int64
 
@@ -111,7 +120,7 @@ func (p *probe) run(c *testCase) {
 	web := httptest.NewServer(server)
 	defer web.Close()
 	defer server.Close()
-	if p.provider, err = p.h.New(web.URL + "/v1"); err != nil {
+	if p.provider, err = p.h.New(web.URL + p.wire.base()); err != nil {
 		p.report("New failed: %v", err)
 		return
 	}

@@ -97,7 +97,7 @@ func brokenAnswers() []broken {
 		}, map[string]string{
 			"cut after 0 chunks": "want a failure of kind truncated", "cut after 7 chunks": "want a failure",
 			"ended after 3 chunks": "want a failure", "an empty answer": "want a failure",
-			"an unfinished tool call": "want a failure", "DONE without a finish reason": "want a failure",
+			"an unfinished tool call": "want a failure", "closed without a finish reason": "want a failure",
 			"a malformed chunk and then the end": "want a failure",
 		}},
 	}
@@ -116,8 +116,8 @@ func brokenErrors() []broken {
 		}, map[string]string{
 			"status Too Many Requests insufficient_quota You exceeded your current quota": "want quota",
 			"hint seconds":       "the hint in Error.After is 0s",
-			"cancel in the text": "want cancelled", "a content filter": "want refused",
-			"an error in the stream at 3: insufficient_quota": "want quota",
+			"cancel in the text": "want cancelled", "an answer that ends with content_filter": "want refused",
+			"an error in the stream at 3: insufficient_quota no money": "want quota",
 		}},
 		{"returns plain errors with the key", func(good model.Provider) generate {
 			return func(ctx context.Context, req *model.Request, emit func(model.Chunk)) (*model.Answer, error) {
@@ -150,7 +150,7 @@ func brokenHabits(leave func()) []broken {
 				call(emit, model.Chunk{})
 				return a, err
 			}
-		}, map[string]string{"text comes in order and is the answer": "two goroutines at once", "DONE is missing": "an empty text"}},
+		}, map[string]string{"text comes in order and is the answer": "two goroutines at once", "the closing event is missing": "an empty text"}},
 		{"leaves a goroutine", func(good model.Provider) generate {
 			return func(ctx context.Context, req *model.Request, emit func(model.Chunk)) (*model.Answer, error) {
 				leave()
@@ -180,9 +180,11 @@ func TestTheSuiteHasNoComplaintAboutAGoodProvider(t *testing.T) {
 }
 
 func TestEveryCaseHasItsOwnName(t *testing.T) {
-	names := modeltest.CaseNames()
-	sorted := slices.Compact(slices.Sorted(slices.Values(names)))
-	if len(sorted) != len(names) || len(names) < 80 {
-		t.Errorf("%d cases have %d names", len(names), len(sorted))
+	for _, f := range modeltest.Formats() {
+		names := modeltest.CaseNames(f)
+		sorted := slices.Compact(slices.Sorted(slices.Values(names)))
+		if len(sorted) != len(names) || len(names) < 80 {
+			t.Errorf("%s: %d cases have %d names", f, len(names), len(sorted))
+		}
 	}
 }

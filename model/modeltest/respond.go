@@ -10,11 +10,13 @@ import (
 type responder struct {
 	ctx    context.Context
 	server *Server
+	wire   wire
 	w      http.ResponseWriter
 	step   *Step
 }
 
-const malformed = `{"id":"chatcmpl-broken","choices":[{"index":0,"delta":{"conte`
+// malformed stands for an answer that is not streamed.
+const malformed = `{"id":"broken","conte`
 
 // refuse does what the step says about the time before the answer and reports that no answer is to follow.
 func (o *responder) refuse() bool {
@@ -38,45 +40,43 @@ func (o *responder) refuse() bool {
 		o.w.WriteHeader(o.step.Status)
 		_, _ = o.w.Write([]byte(o.step.Body))
 	case o.step.Error != nil:
-		writeError(o.w, o.step.Status, o.step.Error)
+		writeError(o.wire, o.w, o.step.Status, o.step.Error)
 	default:
-		writeError(o.w, o.step.Status, &WireError{Message: http.StatusText(o.step.Status)})
+		writeError(o.wire, o.w, o.step.Status, &WireError{Message: http.StatusText(o.step.Status)})
 	}
 	return true
 }
 
-// stream sends the chunks as events.
-func (o *responder) stream(chunks [][]byte) {
+// stream sends the frames.
+func (o *responder) stream(frames []frame) {
 	h := o.w.Header()
-	h.Set("Content-Type", "text/event-stream")
+	h.Set("Content-Type", o.wire.streamType())
 	h.Set("Cache-Control", "no-cache")
 	o.w.WriteHeader(http.StatusOK)
 	o.flush()
-	for i, data := range chunks {
+	for i, f := range frames {
 		if o.stop(i) {
 			return
+		}
+		if f.closer && o.step.NoDone {
+			continue
 		}
 		if o.step.Pace > 0 && !o.server.wait(o.ctx, time.Duration(o.step.Pace)) {
 			abort()
 		}
 		if at(o.step.MalformedAt, i) {
-			o.event([]byte(malformed))
+			o.send(o.wire.malformed())
 		}
-		o.event(data)
+		o.send(f.data)
 	}
-	if o.stop(len(chunks)) {
-		return
-	}
-	if !o.step.NoDone {
-		o.event([]byte("[DONE]"))
-	}
+	o.stop(len(frames))
 }
 
 // stop ends or holds the stream before chunk i if the step says so, and reports that nothing more is to be sent.
 func (o *responder) stop(i int) bool {
 	switch s := o.step; {
 	case at(s.ErrorAt, i):
-		o.event(encodeError(s.Error))
+		o.send(o.wire.errorFrame(s.Error))
 		return true
 	case at(s.CutAfter, i):
 		abort()
@@ -100,7 +100,7 @@ func (o *responder) whole(body []byte) {
 	o.w.Header().Set("Content-Type", "application/json")
 	switch {
 	case s.ErrorAt != nil:
-		body = encodeError(s.Error)
+		body = o.wire.refusal(o.w.Header(), http.StatusOK, s.Error)
 	case s.MalformedAt != nil:
 		body = []byte(malformed)
 	case s.CutAfter != nil, s.StallAfter != nil, s.EndAfter != nil:
@@ -117,12 +117,8 @@ func (o *responder) whole(body []byte) {
 	}
 }
 
-func (o *responder) event(data []byte) {
-	buf := make([]byte, 0, len(data)+8)
-	buf = append(buf, "data: "...)
-	buf = append(buf, data...)
-	buf = append(buf, "\n\n"...)
-	if _, err := o.w.Write(buf); err != nil {
+func (o *responder) send(data []byte) {
+	if _, err := o.w.Write(data); err != nil {
 		abort() // the client has gone away
 	}
 	o.flush()

@@ -1,6 +1,7 @@
 package modeltest
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -16,10 +17,11 @@ type Script struct {
 	Steps   []Step           `json:"steps,omitempty"`   // the first step that matches a request acts on it
 }
 
-// Step makes the requests that it matches go wrong. Chunks are counted from 0: the first one carries the role, then
-// come the pieces of text and of tool calls, then the one with the finish reason, then usage if it was asked for. An
-// answer that is not streamed has no chunks; there a cut, a stall or an end comes in the middle of the body. A number
-// beyond the last chunk is never reached and so does nothing.
+// Step makes the requests that it matches go wrong, in whatever format they are. Chunks are the events of the format,
+// counted from 0: in OpenAI's the first one carries the role, then come the pieces of text and of tool calls, then the
+// one with the finish reason, then usage if it was asked for, then [DONE]. An answer that is not streamed has no
+// chunks; there a cut, a stall or an end comes in the middle of the body. A number beyond the last chunk is never
+// reached and so does nothing.
 type Step struct {
 	// Which requests. Conditions are joined by "and"; a step without any matches all.
 	Call     int    `json:"call,omitempty"`     // the request with this number, counted from 1 since the server began
@@ -42,21 +44,26 @@ type Step struct {
 	CutAfter    *int              `json:"cut_after,omitempty"`    // break the connection after so many chunks
 	EndAfter    *int              `json:"end_after,omitempty"`    // end the response cleanly after so many chunks
 	StallAfter  *int              `json:"stall_after,omitempty"`  // send nothing more after so many chunks
-	NoDone      bool              `json:"no_done,omitempty"`      // leave out the [DONE] at the end
+	NoDone      bool              `json:"no_done,omitempty"`      // leave out the event that closes the stream, as [DONE]
 
 	// The answer itself.
-	Finish         string `json:"finish,omitempty"`          // this finish reason instead of the true one
-	NoFinish       bool   `json:"no_finish,omitempty"`       // no finish reason; [DONE] is sent all the same
+	// This finish reason instead of the true one. Each format has its own word for stop, tool_calls, length and
+	// content_filter; any other is sent as it is.
+	Finish         string `json:"finish,omitempty"`
+	NoFinish       bool   `json:"no_finish,omitempty"`       // no finish reason; the stream is closed all the same
 	Empty          bool   `json:"empty,omitempty"`           // no text and no calls
 	UnfinishedCall bool   `json:"unfinished_call,omitempty"` // the last tool call's arguments stop half-way
+	Cached         int64  `json:"cached,omitempty"`          // so many tokens of the prompt came from a cache, at most all
 }
 
-// WireError is an error as the format carries it.
+// WireError is an error as a format carries it. A format without a field of that name puts it where it belongs: one
+// that has a single word for the error takes Type, or else Code.
 type WireError struct {
-	Message string `json:"message"`
-	Type    string `json:"type,omitempty"`
-	Code    string `json:"code,omitempty"`
-	Param   string `json:"param,omitempty"`
+	Message string          `json:"message"`
+	Type    string          `json:"type,omitempty"`
+	Code    string          `json:"code,omitempty"`
+	Param   string          `json:"param,omitempty"`
+	Details json.RawMessage `json:"details,omitempty"` // any JSON value
 }
 
 // ParseScript reads and checks a script. Its errors are of kind fault.Config and name the place.
@@ -111,6 +118,8 @@ func (s *Step) check() []error {
 	bad(refuses && s.streams(), "%s: the request is refused, so there is no answer to change", s.firstPoint())
 	bad(s.Error != nil && s.Status == 0 && s.ErrorAt == nil, "error: needs \"status\" or \"error_at\"")
 	bad(s.Error == nil && s.ErrorAt != nil, "error_at: needs \"error\"")
+	bad(s.Error != nil && len(s.Error.Details) > 0 && !json.Valid(s.Error.Details), "error.details: is not JSON")
+	bad(s.Cached < 0, "cached: %d is less than 0", s.Cached)
 	bad(s.Body != "" && s.Status == 0, "body: needs \"status\"")
 	bad(s.Body != "" && s.Error != nil, "body: a refusal has \"error\" or \"body\", not both")
 	for name := range s.Headers {
@@ -165,6 +174,8 @@ func (s *Step) firstPoint() string {
 		return "empty"
 	case s.UnfinishedCall:
 		return "unfinished_call"
+	case s.Cached != 0:
+		return "cached"
 	}
 	return ""
 }

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -44,6 +43,7 @@ type Server struct {
 // Recorded is a request as it came in.
 type Recorded struct {
 	Call    int            // its number, counted from 1
+	Format  Format         // the format that it spoke
 	Header  http.Header    // as sent, the credential included
 	Body    []byte         // as sent, at most 64 KiB of it
 	Text    string         // the last user message
@@ -66,11 +66,15 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	if err := s.SetScript(cfg.Script); err != nil {
 		return nil, err
 	}
-	s.mux.HandleFunc("POST /v1/chat/completions", s.completions)
+	for _, f := range wires {
+		for _, pattern := range f.routes() {
+			s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { s.answer(f, w, r) })
+		}
+	}
 	s.mux.HandleFunc("GET /v1/models", s.listModels)
 	s.mux.HandleFunc("GET /v1/models/{model...}", s.getModel)
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		writeError(w, http.StatusNotFound, &WireError{
+		writeError(openaiWire{}, w, http.StatusNotFound, &WireError{
 			Type: "invalid_request_error", Code: "unknown_url", Message: "unknown request URL: " + r.Method + " " + r.URL.Path,
 		})
 	})
@@ -122,7 +126,8 @@ func (s *Server) Requests() []Recorded {
 	return slices.Clone(s.seen)
 }
 
-func (s *Server) completions(w http.ResponseWriter, r *http.Request) {
+// answer serves a request for an answer, in any format.
+func (s *Server) answer(f wire, w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.count++
 	s.active++
@@ -135,29 +140,34 @@ func (s *Server) completions(w http.ResponseWriter, r *http.Request) {
 	}()
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
-		writeError(w, http.StatusRequestEntityTooLarge, &WireError{Type: "invalid_request_error", Message: err.Error()})
+		_, e := f.invalid(err.Error())
+		writeError(f, w, http.StatusRequestEntityTooLarge, e)
 		return
 	}
-	wire, req, bad := parseRequest(body)
-	rec := Recorded{Call: call, Header: r.Header.Clone(), Body: body[:min(len(body), maxRecorded)], Request: req, Step: -1}
+	rec := Recorded{
+		Call: call, Format: f.format(), Header: r.Header.Clone(), Body: body[:min(len(body), maxRecorded)], Step: -1,
+	}
+	in, bad := f.parse(r, body)
 	name := ""
-	if req != nil {
-		rec.Text, rec.Stream, name = lastText(req), wire.Stream, req.Model
+	if bad == nil {
+		rec.Request, rec.Text, rec.Stream, name = in.req, lastText(in.req), in.stream, in.req.Model
 	}
 	step, player := s.record(rec, name)
-	out := &responder{ctx: r.Context(), server: s, w: w, step: step}
+	out := &responder{ctx: r.Context(), server: s, wire: f, w: w, step: step}
 	switch {
 	case out.refuse():
 	case bad != nil:
-		writeError(w, http.StatusBadRequest, &WireError{Type: "invalid_request_error", Message: bad.Error()})
+		status, e := f.invalid(bad.Error())
+		writeError(f, w, status, e)
 	case len(s.models) > 0 && !slices.Contains(s.models, name):
-		writeError(w, http.StatusNotFound, noModel(name))
+		status, e := f.noModel(name)
+		writeError(f, w, status, e)
 	default:
-		answer := newReply(call, player.Answer(req), step)
-		if wire.Stream {
-			out.stream(answer.chunks(wire.StreamOptions.IncludeUsage))
+		answer := newReply(call, player.Answer(in.req), step)
+		if in.stream {
+			out.stream(f.frames(in, answer))
 		} else {
-			out.whole(answer.whole())
+			out.whole(f.whole(answer))
 		}
 	}
 }
@@ -205,7 +215,8 @@ func (s *Server) listModels(w http.ResponseWriter, _ *http.Request) {
 func (s *Server) getModel(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("model")
 	if len(s.models) > 0 && !slices.Contains(s.models, name) {
-		writeError(w, http.StatusNotFound, noModel(name))
+		status, e := openaiWire{}.noModel(name)
+		writeError(openaiWire{}, w, status, e)
 		return
 	}
 	writeJSON(w, http.StatusOK, encode(modelObject(name)))
@@ -215,19 +226,14 @@ func modelObject(name string) map[string]any {
 	return map[string]any{"id": name, "object": "model", "created": created, "owned_by": "modeltest"}
 }
 
-func noModel(name string) *WireError {
-	return &WireError{
-		Type: "invalid_request_error", Code: "model_not_found",
-		Message: "The model `" + strings.ToValidUTF8(name, "?") + "` does not exist or you do not have access to it.",
-	}
-}
-
-func writeError(w http.ResponseWriter, status int, e *WireError) {
-	writeJSON(w, status, encodeError(e))
+func writeError(f wire, w http.ResponseWriter, status int, e *WireError) {
+	writeJSON(w, status, f.refusal(w.Header(), status, e))
 }
 
 func writeJSON(w http.ResponseWriter, status int, body []byte) {
-	w.Header().Set("Content-Type", "application/json")
+	if w.Header().Get("Content-Type") == "" {
+		w.Header().Set("Content-Type", "application/json")
+	}
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // a client that has gone away needs no answer
 }

@@ -123,6 +123,7 @@ func TestTheServerRefusesWhatTheRealOneWouldRefuse(t *testing.T) {
 		"an unknown role":      `{"role":"elf","content":"x"}`,
 		"an odd content":       `{"role":"user","content":7}`,
 		"a picture":            `{"role":"user","content":[{"type":"image_url"}]}`,
+		"a sound":              `{"role":"user","content":[{"type":"input_audio"}]}`,
 	} {
 		if status, text := post(t, url, `{"model":"m","messages":[`+messages+`]}`); status != 400 ||
 			!strings.Contains(text, "invalid_request_error") {

@@ -1,8 +1,6 @@
 package openai
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -56,43 +54,20 @@ func (a *assembly) answer() (*model.Answer, error) {
 		answer.Message.Parts = append(answer.Message.Parts, model.Part{Text: a.text.String()})
 	}
 	for i, c := range a.calls {
-		call, err := c.finish(i)
+		id := c.id
+		if id == "" {
+			id = fmt.Sprintf("call_%d", i)
+		}
+		call, err := model.CallOf(i, id, c.name, c.args)
 		if err != nil {
-			return nil, err
+			return nil, truncated(err.Error())
 		}
 		answer.Message.Parts = append(answer.Message.Parts, model.Part{Call: call})
 	}
-	switch {
-	case len(a.calls) > 0 && end.finish == model.FinishStop: // some servers say stop where they mean calls
-		answer.Finish = model.FinishCalls
-	case len(a.calls) == 0 && end.finish == model.FinishCalls:
-		return nil, truncated("the answer ended for tool calls, but none came")
-	case len(a.calls) == 0 && strings.TrimSpace(a.text.String()) == "" && end.finish == model.FinishLength:
-		return nil, truncated("the bound on the answer was used up before it said anything")
-	case len(a.calls) == 0 && strings.TrimSpace(a.text.String()) == "":
-		return nil, truncated("the answer is empty")
+	if err := model.Settle(answer); err != nil {
+		return nil, truncated(err.Error())
 	}
 	return answer, nil
-}
-
-// finish checks a call, number i of its answer.
-func (c *partialCall) finish(i int) (*model.Call, error) {
-	args := bytes.TrimSpace(c.args)
-	if len(args) == 0 || string(args) == "null" { // how some servers write "no arguments"
-		args = []byte("{}")
-	}
-	var object map[string]json.RawMessage
-	switch {
-	case c.name == "":
-		return nil, truncated(fmt.Sprintf("tool call %d has no name", i+1))
-	case json.Unmarshal(args, &object) != nil || object == nil:
-		return nil, truncated(fmt.Sprintf("the arguments of tool call %d (%s) are not a JSON object", i+1, c.name))
-	}
-	id := c.id
-	if id == "" {
-		id = fmt.Sprintf("call_%d", i)
-	}
-	return &model.Call{ID: id, Name: c.name, Args: args}, nil
 }
 
 // checkPrompt compares what the server says it read with what was sent. No tokenizer in use makes fewer tokens than

@@ -9,7 +9,6 @@ import (
 	"mime"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/agentkernel/agentkernel/model"
 )
@@ -17,10 +16,6 @@ import (
 const (
 	maxAnswer = 8 << 20 // bytes of text and arguments in one answer
 	maxCalls  = 128     // tool calls in one answer
-
-	// drainTime is how long the end of a response is waited for after its answer is complete: read to the end, the
-	// connection can be used again, but an answer is not to be held back for it.
-	drainTime = 50 * time.Millisecond
 )
 
 var (
@@ -96,12 +91,12 @@ func (a *assembly) read(ctx context.Context, res *http.Response, emit func(model
 	if media, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type")); media == "application/json" {
 		return a.readWhole(res.Body, emit)
 	}
-	stream := newEvents(res.Body)
+	stream := model.NewEvents(res.Body)
 	for {
-		data, err := stream.next()
+		data, err := stream.Next()
 		switch {
 		case err == nil:
-		case a.finish != "" && !errors.Is(err, errTooLong): // the terminal event was seen; what follows is optional
+		case a.finish != "" && !errors.Is(err, model.ErrEventTooLong): // the terminal event was seen; what follows is optional
 			return nil
 		case errors.Is(err, io.EOF):
 			return errUnfinished
@@ -110,7 +105,7 @@ func (a *assembly) read(ctx context.Context, res *http.Response, emit func(model
 		}
 		data = bytes.TrimSpace(data)
 		if string(data) == "[DONE]" {
-			drain(res.Body)
+			model.Drain(res.Body)
 			if a.finish == "" {
 				return errUnfinished
 			}
@@ -265,11 +260,4 @@ func argsText(raw json.RawMessage) string {
 		return text
 	}
 	return string(raw)
-}
-
-// drain reads what is left after the closing event, for a short while.
-func drain(body io.ReadCloser) {
-	t := time.AfterFunc(drainTime, func() { _ = body.Close() })
-	defer t.Stop()
-	_, _ = io.Copy(io.Discard, io.LimitReader(body, 4<<10)) // failing means only that the connection is not kept
 }

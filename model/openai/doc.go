@@ -12,6 +12,12 @@
 // answer without text and calls, a tool call without a name or whose arguments are not a JSON object. A content filter
 // or a refusal is refused. A server that ignores the wish for a stream and answers with one JSON body is understood.
 //
+// # Files, schemas
+//
+// Images are sent as data URLs, PDFs as file parts, texts as text; any other file is refused as unsupported before
+// anything is sent. A schema is sent as a response format that is not strict, since strict takes only a part of JSON
+// Schema; a server that ignores it is found out by whoever checks the answer.
+//
 // # Failures
 //
 // The tables in classify.go decide the kind: the provider's code first, then the status, with the text only to tell

@@ -3,10 +3,7 @@ package openai
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"strings"
 
@@ -74,13 +71,7 @@ func New(cfg Config) (*Provider, error) {
 	if key == "" && cfg.KeyFunc == nil && !cfg.Compatible {
 		errs = append(errs, errors.New("no API key: set OPENAI_API_KEY or the provider's api_key"))
 	}
-	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-		errs = append(errs, errors.New("the API key contains a space or a character that a header cannot carry"))
-	}
-	// The text of the parser's error contains the address, and that may contain a password.
-	if u, err := url.Parse(base); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		errs = append(errs, errors.New("the base URL must be a full http or https address, such as "+defaultBaseURL))
-	}
+	errs = append(errs, model.CheckAccess(key, base, defaultBaseURL)...)
 	if len(errs) > 0 {
 		return nil, fault.New(fault.Config, "openai.New", "%w", errors.Join(errs...))
 	}
@@ -89,7 +80,7 @@ func New(cfg Config) (*Provider, error) {
 		p.key = func() string { return key }
 	}
 	if p.client == nil {
-		p.client = newClient()
+		p.client = model.NewHTTPClient()
 	}
 	opts := []option.RequestOption{
 		option.WithBaseURL(base),
@@ -105,17 +96,6 @@ func New(cfg Config) (*Provider, error) {
 	return p, nil
 }
 
-// newClient differs from http.DefaultClient in keeping as many idle connections as an agent's parallel calls need.
-func newClient() *http.Client {
-	t, ok := http.DefaultTransport.(*http.Transport)
-	if !ok {
-		return &http.Client{}
-	}
-	t = t.Clone()
-	t.MaxIdleConns, t.MaxIdleConnsPerHost = 256, 256
-	return &http.Client{Transport: t}
-}
-
 // Close closes idle connections. Calls that are running go on; later ones open new connections.
 func (p *Provider) Close() error {
 	p.client.CloseIdleConnections()
@@ -126,17 +106,20 @@ func (p *Provider) Close() error {
 // complete and paid for.
 func (p *Provider) Generate(ctx context.Context, req *model.Request, emit func(model.Chunk)) (*model.Answer, error) {
 	key := strings.TrimSpace(p.key())
-	scrub := newScrubber(append([]string{key}, p.secrets...)...)
+	scrub := model.NewScrubber(append([]string{key}, p.secrets...)...)
 	if ctx.Err() != nil {
-		return nil, cancelled(ctx)
+		return nil, model.Cancelled(ctx, op)
+	}
+	if err := model.CheckFiles(req, op, model.MediaImage, model.MediaPDF, model.MediaText); err != nil {
+		return nil, err
 	}
 	params, err := p.params(req)
 	if err != nil {
-		return nil, fault.New(fault.Invalid, op, "%s", scrub.clean(err.Error()))
+		return nil, fault.New(fault.Invalid, op, "%s", scrub.Clean(err.Error()))
 	}
 	res, err := p.send(ctx, params, key)
 	if err != nil {
-		return nil, transportFault(ctx, err, scrub)
+		return nil, model.NoResponse(ctx, op, err, scrub)
 	}
 	defer func() { _ = res.Body.Close() }() // what is left of it does not matter
 	if res.StatusCode != http.StatusOK {
@@ -158,33 +141,15 @@ func (p *Provider) Generate(ctx context.Context, req *model.Request, emit func(m
 
 // send makes the one request. The response may have any status; its body is the caller's to close.
 func (p *Provider) send(ctx context.Context, params openai.ChatCompletionNewParams, key string) (*http.Response, error) {
-	var raw, ignored *http.Response
-	// The SDK reads the body of a refusal without bound and keeps only parts of it. So the response is taken here,
-	// where it comes in, and the SDK is given one with nothing in it.
-	capture := func(req *http.Request, next option.MiddlewareNext) (*http.Response, error) {
-		res, err := next(req)
-		if err != nil || res == nil {
-			return res, err
-		}
-		raw = res
-		c := *res
-		c.StatusCode, c.Body = http.StatusOK, io.NopCloser(strings.NewReader(""))
-		return &c, nil
-	}
+	var capture model.Capture
+	var ignored *http.Response
 	_, err := p.service.New(ctx, params,
 		option.WithAPIKey(key),
-		option.WithMiddleware(capture),
+		option.WithMiddleware(func(r *http.Request, next option.MiddlewareNext) (*http.Response, error) {
+			return capture.Next(r, next)
+		}),
 		option.WithJSONSet("stream", true),
 		option.WithResponseBodyInto(&ignored),
 	)
-	if err != nil {
-		if raw != nil {
-			_ = raw.Body.Close()
-		}
-		return nil, err
-	}
-	if raw == nil {
-		return nil, fmt.Errorf("the SDK returned no response")
-	}
-	return raw, nil
+	return capture.Response(err)
 }

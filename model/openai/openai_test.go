@@ -293,7 +293,7 @@ func TestTimeoutsOfTheHTTPClientAreToldApart(t *testing.T) {
 		begin bool
 		want  fault.Kind
 	}{{false, fault.TimeoutFirstToken}, {true, fault.TimeoutTotal}} {
-		client := newClient()
+		client := model.NewHTTPClient()
 		client.Timeout = 50 * time.Millisecond
 		p := against(t, Config{HTTPClient: client}, func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body) // else the server does not notice that the client has gone
@@ -340,7 +340,8 @@ func TestMessagesThatCannotBeSentAreInvalid(t *testing.T) {
 	p := answering(t, "text/event-stream", "", Config{})
 	for name, req := range map[string]*model.Request{
 		"role":   {Model: "m", Messages: []model.Message{{Role: "elf"}}},
-		"schema": {Model: "m", Tools: []model.Tool{{Name: "f", Parameters: json.RawMessage(`{`)}}},
+		"tool":   {Model: "m", Tools: []model.Tool{{Name: "f", Parameters: json.RawMessage(`{`)}}},
+		"schema": {Model: "m", Schema: json.RawMessage(`{`)},
 	} {
 		if _, err := p.Generate(t.Context(), req, nil); fault.KindOf(err) != fault.Invalid {
 			t.Errorf("%s: got %v", name, err)

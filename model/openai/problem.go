@@ -7,13 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/agentkernel/agentkernel/fault"
+	"github.com/agentkernel/agentkernel/model"
 )
 
 const op = "openai.Generate"
@@ -119,10 +119,10 @@ func looseProblem(data []byte) *problem {
 }
 
 // refusal is the fault of a response with another status than 200.
-func refusal(ctx context.Context, res *http.Response, scrub *scrubber) error {
+func refusal(ctx context.Context, res *http.Response, scrub *model.Scrubber) error {
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxRefusal))
 	if err != nil && ctx.Err() != nil {
-		return cancelled(ctx)
+		return model.Cancelled(ctx, op)
 	}
 	p := looseProblem(body) // a body that was cut still has its status
 	if p == nil {
@@ -136,28 +136,21 @@ func refusal(ctx context.Context, res *http.Response, scrub *scrubber) error {
 }
 
 // failure turns p into the error that Generate returns.
-func (p *problem) failure(h http.Header, scrub *scrubber) error {
+func (p *problem) failure(h http.Header, scrub *model.Scrubber) error {
 	kind := classify(p)
-	e := fault.New(kind, op, "%s", scrub.clean(p.Error())).WithAfter(retryAfter(h, time.Now()))
-	if try := advice[kind]; try != "" {
+	e := fault.New(kind, op, "%s", scrub.Clean(p.Error())).WithAfter(retryAfter(h, time.Now()))
+	if try := model.Advice(kind); try != "" {
 		e = e.WithTry("%s", try)
 	}
 	return e
 }
 
 // failure is the error for an answer that could not be read or does not stand.
-func (a *assembly) failure(ctx context.Context, res *http.Response, err error, scrub *scrubber) error {
+func (a *assembly) failure(ctx context.Context, res *http.Response, err error, scrub *model.Scrubber) error {
 	var p *problem
 	if errors.As(err, &p) {
 		// Headers of a 200 tell the state before this call, so they hint at nothing.
 		return p.failure(nil, scrub)
-	}
-	if ctx.Err() != nil {
-		return cancelled(ctx)
-	}
-	var timeout net.Error
-	if errors.As(err, &timeout) && timeout.Timeout() { // of the HTTP client, for the context lives
-		return fault.New(fault.TimeoutTotal, op, "%s", scrub.clean(err.Error()))
 	}
 	text := err.Error()
 	if !errors.Is(err, errUnfinished) {
@@ -169,23 +162,5 @@ func (a *assembly) failure(ctx context.Context, res *http.Response, err error, s
 	if ct := res.Header.Get("Content-Type"); !strings.HasPrefix(ct, "text/event-stream") {
 		text += fmt.Sprintf("; its content type was %q", ct)
 	}
-	return fault.New(fault.Truncated, op, "%s", scrub.clean(text))
-}
-
-// transportFault is the error for a request that got no response.
-func transportFault(ctx context.Context, err error, scrub *scrubber) error {
-	if ctx.Err() != nil {
-		return cancelled(ctx)
-	}
-	kind := fault.Transient
-	var timeout net.Error
-	var dial *net.OpError
-	if errors.As(err, &timeout) && timeout.Timeout() && !(errors.As(err, &dial) && dial.Op == "dial") {
-		kind = fault.TimeoutFirstToken
-	}
-	return fault.New(kind, op, "no response: %s", scrub.clean(err.Error()))
-}
-
-func cancelled(ctx context.Context) error {
-	return fault.New(fault.Cancelled, op, "the call was cancelled: %w", context.Cause(ctx))
+	return model.BrokenOff(ctx, op, err, text, scrub)
 }

@@ -2,8 +2,10 @@ package openai
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/openai/openai-go/v3"
@@ -39,12 +41,24 @@ func (p *Provider) params(req *model.Request) (openai.ChatCompletionNewParams, e
 		}
 		params.Tools = append(params.Tools, tool)
 	}
+	if req.NoCalls && len(req.Tools) > 0 { // without tools the field would be refused
+		params.ToolChoice.OfAuto = openai.String("none")
+	}
+	if len(req.Schema) > 0 {
+		if !json.Valid(req.Schema) {
+			return params, fmt.Errorf("the schema of the answer is not JSON")
+		}
+		// Not strict: that takes only a part of JSON Schema and refuses the request for the rest.
+		params.ResponseFormat.OfJSONSchema = &shared.ResponseFormatJSONSchemaParam{
+			JSONSchema: shared.ResponseFormatJSONSchemaJSONSchemaParam{Name: "answer", Schema: req.Schema},
+		}
+	}
 	if req.Instructions != "" {
 		params.Messages = append(params.Messages, openai.SystemMessage(req.Instructions))
 	}
-	ids := callIDs{used: map[string]bool{}}
+	ids := model.NewCallIDs(fits)
 	for i, m := range req.Messages {
-		msg, err := messageParam(i, m, &ids)
+		msg, err := messageParam(i, m, ids)
 		if err != nil {
 			return params, err
 		}
@@ -71,25 +85,26 @@ func toolParam(t model.Tool) (openai.ChatCompletionToolUnionParam, error) {
 }
 
 // messageParam writes message number i; an assistant message that says nothing is left out, for it would be refused.
-func messageParam(i int, m model.Message, ids *callIDs) ([]openai.ChatCompletionMessageParamUnion, error) {
+func messageParam(i int, m model.Message, ids *model.CallIDs) ([]openai.ChatCompletionMessageParamUnion, error) {
 	switch m.Role {
 	case model.User:
-		return []openai.ChatCompletionMessageParamUnion{openai.UserMessage(m.Text())}, nil
+		return []openai.ChatCompletionMessageParamUnion{userParam(m)}, nil
 	case model.Assistant:
 		a := &openai.ChatCompletionAssistantMessageParam{}
 		text := m.Text()
 		if text != "" {
 			a.Content.OfString = openai.String(text)
 		}
-		ids.open = nil
-		for k, c := range m.Calls() {
+		calls := m.Calls()
+		names := ids.Calls(i, calls)
+		for k, c := range calls {
 			args := string(bytes.TrimSpace(c.Args))
 			if args == "" || args == "null" {
 				args = "{}"
 			}
 			a.ToolCalls = append(a.ToolCalls, openai.ChatCompletionMessageToolCallUnionParam{
 				OfFunction: &openai.ChatCompletionMessageFunctionToolCallParam{
-					ID:       ids.call(c, i, k),
+					ID:       names[k],
 					Function: openai.ChatCompletionMessageFunctionToolCallFunctionParam{Name: c.Name, Arguments: args},
 				},
 			})
@@ -102,12 +117,44 @@ func messageParam(i int, m model.Message, ids *callIDs) ([]openai.ChatCompletion
 		var all []openai.ChatCompletionMessageParamUnion
 		for _, part := range m.Parts {
 			if part.Result != nil {
-				all = append(all, openai.ToolMessage(resultText(part.Result), ids.result(part.Result)))
+				all = append(all, openai.ToolMessage(resultText(part.Result), ids.Result(part.Result)))
 			}
 		}
 		return all, nil
 	}
 	return nil, fmt.Errorf("message %d has the unknown role %q", i, m.Role)
+}
+
+// userParam writes a user's message: as one text if it has no files, because compatible servers may know no other form.
+func userParam(m model.Message) openai.ChatCompletionMessageParamUnion {
+	if !slices.ContainsFunc(m.Parts, func(p model.Part) bool { return p.File != nil }) {
+		return openai.UserMessage(m.Text())
+	}
+	var parts []openai.ChatCompletionContentPartUnionParam
+	for _, p := range m.Parts {
+		switch f := p.File; {
+		case f == nil && p.Text != "":
+			parts = append(parts, openai.TextContentPart(p.Text))
+		case f == nil:
+		case f.Media() == model.MediaText:
+			parts = append(parts, openai.TextContentPart(f.Inline()))
+		case f.Media() == model.MediaImage:
+			parts = append(parts, openai.ImageContentPart(openai.ChatCompletionContentPartImageImageURLParam{URL: dataURL(f)}))
+		default:
+			name := f.Name
+			if name == "" { // the real server needs one
+				name = "file"
+			}
+			parts = append(parts, openai.FileContentPart(openai.ChatCompletionContentPartFileFileParam{
+				FileData: openai.String(dataURL(f)), Filename: openai.String(name),
+			}))
+		}
+	}
+	return openai.UserMessage(parts)
+}
+
+func dataURL(f *model.File) string {
+	return "data:" + f.PlainType() + ";base64," + base64.StdEncoding.EncodeToString(f.Data)
 }
 
 // resultText marks an error as one, because the format has no field for it.
@@ -118,41 +165,5 @@ func resultText(r *model.Result) string {
 	return r.Content
 }
 
-// callIDs names the calls of a conversation. The ids in it come from whatever provider answered then, which may have
-// left them empty, repeated them, or made them longer than this one takes.
-type callIDs struct {
-	used map[string]bool
-	open []openCall // calls of the latest assistant message without a result so far
-}
-
-type openCall struct{ from, to, name string }
-
-const maxCallID = 40
-
-// call is the id under which call k of message i is sent.
-func (ids *callIDs) call(c model.Call, i, k int) string {
-	to := c.ID
-	for n := 0; to == "" || len(to) > maxCallID || ids.used[to]; n++ {
-		to = fmt.Sprintf("call_%d_%d_%d", i, k, n)
-	}
-	ids.used[to] = true
-	ids.open = append(ids.open, openCall{from: c.ID, to: to, name: c.Name})
-	return to
-}
-
-// result is the id of the call that r answers: the first open one of the same id, or else of the same tool.
-func (ids *callIDs) result(r *model.Result) string {
-	for _, same := range []func(openCall) bool{
-		func(c openCall) bool { return c.from == r.CallID && c.name == r.Name },
-		func(c openCall) bool { return c.from == r.CallID },
-		func(c openCall) bool { return c.name == r.Name },
-	} {
-		for i, c := range ids.open {
-			if same(c) {
-				ids.open = append(ids.open[:i:i], ids.open[i+1:]...)
-				return c.to
-			}
-		}
-	}
-	return r.CallID
-}
+// fits reports that OpenAI takes a call id.
+func fits(id string) bool { return len(id) <= 40 }

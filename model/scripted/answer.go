@@ -20,7 +20,12 @@ func (p *Player) Answer(req *model.Request) *model.Answer {
 		answer.Model = "scripted"
 	}
 	answer.Message = model.Message{Role: model.Assistant}
-	text, calls := p.choose(req, s, earlier, due)
+	text, calls, own := p.choose(req, s, earlier, due)
+	if len(req.Schema) > 0 && len(calls) == 0 && !own && !isObject(text) {
+		if object, ok := shaped(req.Schema, text); ok {
+			text = object
+		}
+	}
 	if strings.TrimSpace(text) == "" && len(calls) == 0 {
 		text = "…" // an empty answer would be taken for a cut one
 	}
@@ -46,7 +51,7 @@ func situation(req *model.Request) (s *scope, earlier []string, due int) {
 				earlier = append(earlier, s.text)
 			}
 			s.turn++
-			s.text, s.results, due = m.Text(), nil, 0
+			s.text, s.results, s.files, due = m.Text(), nil, fileNames(m), 0
 			if s.turn == 1 {
 				s.first = s.text
 			}
@@ -63,10 +68,27 @@ func situation(req *model.Request) (s *scope, earlier []string, due int) {
 	return s, earlier, due
 }
 
-func (p *Player) choose(req *model.Request, s *scope, earlier []string, due int) (string, []model.Call) {
+// fileNames name the files of a message, those without a name by their type.
+func fileNames(m model.Message) []string {
+	var names []string
+	for _, part := range m.Parts {
+		switch f := part.File; {
+		case f == nil:
+		case f.Name != "":
+			names = append(names, f.Name)
+		default:
+			names = append(names, f.MediaType)
+		}
+	}
+	return names
+}
+
+// choose is what the script says; own means that somebody wrote these words for this message, so that they count even
+// where they do not fit what was asked for.
+func (p *Player) choose(req *model.Request, s *scope, earlier []string, due int) (text string, calls []model.Call, own bool) {
 	for i := range p.rules {
 		r := &p.rules[i]
-		if s.match = r.when.FindStringSubmatch(s.text); s.match == nil {
+		if s.match = r.when.FindStringSubmatch(s.text); s.match == nil || r.files && len(s.files) == 0 {
 			continue
 		}
 		if r.recall != nil {
@@ -74,12 +96,14 @@ func (p *Player) choose(req *model.Request, s *scope, earlier []string, due int)
 				if !r.hasElse {
 					continue
 				}
-				return r.elseSay.expand(s), nil
+				return r.elseSay.expand(s), nil, !p.builtin
 			}
 		}
-		return r.stage(due).play(req, s)
+		text, calls = r.stage(due).play(req, s)
+		return text, calls, !p.builtin
 	}
-	return p.otherwise.play(req, s)
+	text, calls = p.otherwise.play(req, s)
+	return text, calls, p.hasOtherwise && !p.builtin
 }
 
 func latest(re *regexp.Regexp, texts []string) []string {
@@ -100,6 +124,9 @@ func (r *rule) stage(due int) *stage {
 
 func (st *stage) play(req *model.Request, s *scope) (string, []model.Call) {
 	text := st.say.expand(s)
+	if req.NoCalls && len(st.calls) > 0 {
+		return strings.TrimSpace(text + fmt.Sprintf(" I would call the tool %s now, but I shall answer in words.", st.calls[0].tool)), nil
+	}
 	var calls []model.Call
 	for i, c := range st.calls {
 		tool := findTool(req.Tools, c.tool)

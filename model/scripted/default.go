@@ -17,11 +17,13 @@ var parseDefault = sync.OnceValue(func() *Player {
 	if err != nil {
 		panic(err)
 	}
+	p.builtin = true
 	return p
 })
 
 // DefaultScript is the built-in script as JSON: it greets, remembers a name and what was said first, and uses the tools
-// charge_card {order, amount} and get_weather {city}. Everything else it says back.
+// charge_card {order, amount} and get_weather {city}. It names the files that it is sent, and
+// says everything else back. An answer that shall fit a schema is an object with these words in it.
 func DefaultScript() []byte { return append([]byte(nil), defaultJSON...) }
 
 // DefaultPlayer plays the built-in script.

@@ -24,6 +24,8 @@
 //	${result}           all tool results of this turn, one per line
 //	${result.2}         the second one of them, counted from 1
 //	${first}            the first user message of the conversation
+//	${files}            the names of the files in the last user message
+//	${files.1}          the first one of them
 //	${turn}             how many user messages there are
 //	${recall} ${recall.1}  what "recall" matched in the latest earlier user message that it matches
 //
@@ -31,7 +33,12 @@
 // earlier user message matches, unless it says in "else" what to answer when none does. Where a tool's schema declares
 // a number, integer or boolean for a property, an argument that reads as one is sent as one.
 //
-// A tool that the request does not offer is not called; the answer says so in text.
+// A rule with "files": true applies only to a message that has some.
+//
+// A tool that the request does not offer is not called, nor any if it asks for an answer in words; the answer says so
+// in text. Where an answer shall fit a schema, the words of a rule or of "otherwise" count as they are, so that a test
+// can say what does not fit; where the script says neither, and in the built-in script, the answer is a small JSON
+// object that fits, with the words in its strings.
 //
 // # Faults
 //

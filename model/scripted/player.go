@@ -11,8 +11,10 @@ import (
 
 // Player is a checked script. It is immutable and safe for concurrent use.
 type Player struct {
-	rules     []rule
-	otherwise stage
+	rules        []rule
+	otherwise    stage
+	hasOtherwise bool // the script says itself what to answer when no rule applies
+	builtin      bool // its words are made for anyone
 }
 
 type rule struct {
@@ -21,6 +23,7 @@ type rule struct {
 	hasElse      bool
 	stages       []stage
 	repeat       bool
+	files        bool
 }
 
 type stage struct {
@@ -46,7 +49,7 @@ func NewPlayer(s Script) (*Player, error) {
 	}
 	otherwise := Stage{Say: "You said: ${text}"}
 	if s.Otherwise != nil {
-		otherwise = *s.Otherwise
+		otherwise, p.hasOtherwise = *s.Otherwise, true
 	}
 	last, err := compileStage(otherwise, &scope{})
 	if err == nil && len(last.calls) > 0 {
@@ -64,7 +67,7 @@ func NewPlayer(s Script) (*Player, error) {
 
 func compileRule(r Rule) (rule, []error) {
 	var errs []error
-	out := rule{repeat: r.Repeat}
+	out := rule{repeat: r.Repeat, files: r.Files}
 	if r.When == "" {
 		errs = append(errs, errors.New("when: is missing"))
 	}

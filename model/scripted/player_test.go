@@ -255,3 +255,73 @@ func TestPiecesJoinToTheText(t *testing.T) {
 		}
 	}
 }
+
+func TestAnAnswerInWordsCallsNothing(t *testing.T) {
+	req := ask("charge order A-1 12.50")
+	req.NoCalls = true
+	a := scripted.DefaultPlayer().Answer(req)
+	if len(a.Message.Calls()) != 0 || a.Finish != model.FinishStop || !strings.Contains(a.Message.Text(), "charge_card") {
+		t.Errorf("got %+v", a)
+	}
+}
+
+func TestFilesAreNamed(t *testing.T) {
+	req := ask("look")
+	if got := scripted.DefaultPlayer().Answer(req).Message.Text(); got != "You said: look" {
+		t.Errorf("without files: %q", got)
+	}
+	req.Messages[0].Parts = append(req.Messages[0].Parts,
+		model.Part{File: &model.File{Name: "a.png", MediaType: "image/png"}}, model.Part{File: &model.File{MediaType: "text/csv"}})
+	if got := scripted.DefaultPlayer().Answer(req).Message.Text(); got != "I have these files: a.png, text/csv. You said: look" {
+		t.Errorf("got %q", got)
+	}
+	p := player(t, `{"rules": [{"when": "look", "files": true, "say": "${files.2}|${files.9}"}]}`)
+	if got := p.Answer(req).Message.Text(); got != "text/csv|" {
+		t.Errorf("got %q", got)
+	}
+	if _, err := scripted.Parse([]byte(`{"rules": [{"when": "x", "say": "${files.0}"}]}`)); err == nil {
+		t.Error("${files.0} was taken")
+	}
+}
+
+func TestAnAnswerFitsTheSchemaUnlessTheScriptSaysOtherwise(t *testing.T) {
+	const own = `{"rules": [{"when": "plain", "say": "no object"}, {"when": "object", "say": "{\"n\":7}"}]}`
+	for _, c := range []struct{ script, text, schema, want string }{
+		{"", "hello", `{"type":"object","properties":{"reply":{"type":"string","maxLength":6},"n":{"type":"integer"}},"required":["reply"]}`, `{"reply":"Hello!"}`},
+		{"", "a", `{"type":"object","properties":{"a":{"type":"integer","minimum":3},"b":{"type":"number","maximum":-2.50},"c":{"type":"boolean"},
+			"d":{"enum":["x"]},"e":{"const":12345678901234567890},"f":{"type":"array","minItems":2,"items":{"type":["null"]}},
+			"g":{"$ref":"#/$defs/g"},"h":{"type":"string","format":"date"},"i":{"type":"string","minLength":12},"j":{"anyOf":[{"type":"array"}]},"k":{"default":{}}},
+			"$defs":{"g":{"properties":{"g":{"$ref":"#/$defs/g"}}}}}`,
+			`{"a":3,"b":-2.50,"c":false,"d":"x","e":12345678901234567890,"f":[null,null],"g":{"g":{}},"h":"2026-01-01","i":"You said: a.","j":[],"k":{}}`},
+		{"", "a", `{"$ref":"#"}`, "You said: a"},
+		{"", "a", `[]`, "You said: a"},
+		{own, "plain", `{"type":"object"}`, "no object"},
+		{own, "object", `{"type":"object"}`, `{"n":7}`},
+		{own, "other", `{"type":"object","properties":{"t":{}}}`, `{"t":"You said: other"}`},
+		{`{"rules": [], "otherwise": {"say": "words"}}`, "x", `{"type":"object"}`, "words"},
+	} {
+		p := scripted.DefaultPlayer()
+		if c.script != "" {
+			p = player(t, c.script)
+		}
+		req := ask(c.text)
+		req.Schema = json.RawMessage(c.schema)
+		if got := p.Answer(req).Message.Text(); got != c.want {
+			t.Errorf("%s %s:\ngot  %s\nwant %s", c.text, c.schema, got, c.want)
+		}
+	}
+	req := ask("charge order A-1 12.50")
+	req.Schema = json.RawMessage(`{"type":"object"}`)
+	if a := scripted.DefaultPlayer().Answer(req); len(a.Message.Calls()) != 1 {
+		t.Errorf("a schema kept a call away: %+v", a)
+	}
+}
+
+func FuzzSchema(f *testing.F) {
+	f.Add([]byte(`{"type":"object","properties":{"a":{"$ref":"#"},"b":{"type":"array","minItems":9,"items":{"$ref":"#/properties/b"}}}}`))
+	f.Fuzz(func(t *testing.T, schema []byte) {
+		req := ask("x")
+		req.Schema = schema
+		checkAnswer(t, scripted.DefaultPlayer().Answer(req))
+	})
+}

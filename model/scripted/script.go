@@ -20,6 +20,7 @@ type Script struct {
 // Rule answers the messages that When matches.
 type Rule struct {
 	When   string  `json:"when"`             // regular expression over the text of the last user message
+	Files  bool    `json:"files,omitempty"`  // only if the last user message has files
 	Recall string  `json:"recall,omitempty"` // regular expression over earlier user messages, the latest match counts
 	Else   string  `json:"else,omitempty"`   // what to say if Recall matches nothing; empty: the rule does not apply
 	Say    string  `json:"say,omitempty"`    // the first stage's text

@@ -17,6 +17,7 @@ type scope struct {
 	match    []string // of when
 	recalled []string // of recall
 	results  []string
+	files    []string // names
 	text     string
 	first    string
 	turn     int
@@ -85,6 +86,11 @@ func (s *scope) resolve(ref string) (piece, error) {
 			return piece{}, fmt.Errorf("${%s}: results are counted from 1", ref)
 		}
 		return piece{name: "result", n: n}, nil
+	case "files":
+		if dotted && n == 0 {
+			return piece{}, fmt.Errorf("${%s}: files are counted from 1", ref)
+		}
+		return piece{name: "files", n: n}, nil
 	case "recall":
 		if s.recall == nil {
 			return piece{}, fmt.Errorf("${%s}: the rule has no \"recall\"", ref)
@@ -145,6 +151,11 @@ func (p piece) expand(s *scope) string {
 			return strings.Join(s.results, "\n")
 		}
 		return at(s.results, p.n-1)
+	case "files":
+		if p.n == 0 {
+			return strings.Join(s.files, ", ")
+		}
+		return at(s.files, p.n-1)
 	case "first":
 		return s.first
 	case "turn":

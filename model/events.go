@@ -1,4 +1,4 @@
-package openai
+package model
 
 import (
 	"bufio"
@@ -10,10 +10,12 @@ import (
 // maxEvent bounds the bytes of one event, and so what a broken server can make us hold.
 const maxEvent = 8 << 20
 
-var errTooLong = errors.New("an event of the stream is longer than 8 MiB")
+// ErrEventTooLong is what Events.Next returns for an event of more than 8 MiB; nothing more can be read after it.
+var ErrEventTooLong = errors.New("an event of the stream is longer than 8 MiB")
 
-// events reads the data of server-sent events. Names, ids and comments are passed over: the format has no use for them.
-type events struct {
+// Events reads the data of server-sent events, for providers. Names, ids and comments are passed over: the formats say
+// the same in the data.
+type Events struct {
 	r    *bufio.Reader
 	line []byte
 	data []byte
@@ -21,11 +23,12 @@ type events struct {
 	end  error
 }
 
-func newEvents(r io.Reader) *events { return &events{r: bufio.NewReaderSize(r, 16<<10)} }
+// NewEvents reads events from r.
+func NewEvents(r io.Reader) *Events { return &Events{r: bufio.NewReaderSize(r, 16<<10)} }
 
-// next is the data of the next event; it is valid until the following call. At the stream's regular end it is io.EOF,
+// Next is the data of the next event; it is valid until the following call. At the stream's regular end it is io.EOF,
 // after what came last even if no blank line closed it: whether that is whole is for the JSON parser to say.
-func (e *events) next() ([]byte, error) {
+func (e *Events) Next() ([]byte, error) {
 	e.data, e.any = e.data[:0], false
 	for e.end == nil {
 		line, err := e.readLine()
@@ -44,7 +47,7 @@ func (e *events) next() ([]byte, error) {
 			continue
 		}
 		if len(e.data)+len(value) >= maxEvent {
-			e.end = errTooLong
+			e.end = ErrEventTooLong
 			break
 		}
 		if e.any {
@@ -62,12 +65,12 @@ func (e *events) next() ([]byte, error) {
 var byteOrderMark = []byte("\xef\xbb\xbf")
 
 // readLine reads a line without its end, of at most maxEvent bytes.
-func (e *events) readLine() ([]byte, error) {
+func (e *Events) readLine() ([]byte, error) {
 	e.line = e.line[:0]
 	for {
 		part, err := e.r.ReadSlice('\n')
 		if len(e.line)+len(part) > maxEvent {
-			return nil, errTooLong
+			return nil, ErrEventTooLong
 		}
 		e.line = append(e.line, part...)
 		if errors.Is(err, bufio.ErrBufferFull) {

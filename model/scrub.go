@@ -1,4 +1,4 @@
-package openai
+package model
 
 import (
 	"regexp"
@@ -7,17 +7,19 @@ import (
 	"unicode"
 )
 
-// maxText bounds an error's text, in bytes.
-const maxText = 400
+// maxErrorText bounds what Scrubber.Clean returns, in bytes.
+const maxErrorText = 400
 
 // keyLike finds what looks like a credential even if it is not ours: servers repeat keys, in full or with stars.
 var keyLike = regexp.MustCompile(`(?i)\bsk-[\w*-]{6,}|\bbearer\s+[^\s"',]+|://[^\s/@]+@`)
 
-// scrubber removes secrets from texts.
-type scrubber struct{ secrets []string }
+// Scrubber removes secrets from the texts of errors, for providers: servers and libraries repeat what they were given.
+// It is safe for concurrent use.
+type Scrubber struct{ secrets []string }
 
-func newScrubber(secrets ...string) *scrubber {
-	s := &scrubber{}
+// NewScrubber makes a Scrubber that knows these secrets, of at least 4 bytes each; shorter ones are ignored.
+func NewScrubber(secrets ...string) *Scrubber {
+	s := &Scrubber{}
 	for _, v := range secrets {
 		if len(v) >= 4 { // shorter ones are placeholders, and removing them would cut words apart
 			s.secrets = append(s.secrets, v)
@@ -27,9 +29,9 @@ func newScrubber(secrets ...string) *scrubber {
 	return s
 }
 
-// clean makes text safe and fit to show: no secrets, one line, bounded. Secrets go first, so that no cut leaves half
-// of one.
-func (s *scrubber) clean(text string) string {
+// Clean makes text safe and fit to show: without the secrets and what looks like one, in one line, of at most about 400
+// bytes. Secrets go first, so that no cut leaves half of one.
+func (s *Scrubber) Clean(text string) string {
 	for _, secret := range s.secrets {
 		text = strings.ReplaceAll(text, secret, "[secret]")
 	}
@@ -42,8 +44,8 @@ func (s *scrubber) clean(text string) string {
 	text = strings.ToValidUTF8(text, "?")
 	gap := func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }
 	text = strings.Join(strings.FieldsFunc(text, gap), " ")
-	if len(text) > maxText {
-		text = strings.ToValidUTF8(text[:maxText], "") + "…"
+	if len(text) > maxErrorText {
+		text = strings.ToValidUTF8(text[:maxErrorText], "") + "…"
 	}
 	return text
 }

@@ -1,4 +1,4 @@
-package openai
+package model
 
 import (
 	"bytes"
@@ -7,14 +7,12 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
-
-	"github.com/agentkernel/agentkernel/fault"
 )
 
 func readAll(r io.Reader) (all []string, err error) {
-	e := newEvents(r)
+	e := NewEvents(r)
 	for {
-		data, err := e.next()
+		data, err := e.Next()
 		if err != nil {
 			return all, err
 		}
@@ -56,53 +54,13 @@ func TestALostConnectionIsNoEnd(t *testing.T) {
 	}
 }
 
-func FuzzStream(f *testing.F) {
-	f.Add([]byte(sse(`{"choices":[{"delta":{"content":"hi"},"finish_reason":"stop"}]}`)))
-	f.Add([]byte(sse(`{"choices":[{"delta":{"tool_calls":[{"index":3,"id":"a","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"}]}`)))
-	f.Add([]byte("data: {\"error\":{\"code\":429}}\n\n"))
+func FuzzEvents(f *testing.F) {
+	f.Add([]byte("\xef\xbb\xbf: c\r\ndata: a\r\ndata:b\n\ndata"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		whole, err := readAll(bytes.NewReader(in))
 		slow, slowErr := readAll(iotest.OneByteReader(bytes.NewReader(in)))
 		if err != io.EOF || slowErr != io.EOF || strings.Join(whole, "|") != strings.Join(slow, "|") {
 			t.Fatalf("%q, %v; byte by byte %q, %v", whole, err, slow, slowErr)
-		}
-		a := &assembly{}
-		var text strings.Builder
-		for _, data := range whole {
-			piece, err := a.add([]byte(data))
-			if err != nil {
-				return
-			}
-			text.WriteString(piece)
-		}
-		answer, err := a.answer()
-		if err != nil {
-			if p, ok := err.(*problem); !ok || p.kind == "" || p.Error() == "" {
-				t.Fatalf("the failure has no kind: %v", err)
-			}
-			return
-		}
-		if a.finish == "" || answer.Message.Text() != text.String() {
-			t.Fatalf("answered %+v to a stream with the finish reason %q and the text %q", answer, a.finish, text.String())
-		}
-		for _, c := range answer.Message.Calls() {
-			if c.Name == "" || c.ID == "" || !bytes.HasPrefix(c.Args, []byte("{")) {
-				t.Fatalf("call %+v", c)
-			}
-		}
-	})
-}
-
-func FuzzRefusal(f *testing.F) {
-	f.Add([]byte(`{"error":{"code":"x","message":"y"}}`))
-	f.Add([]byte(`[{"error":{"code":429}}]`))
-	f.Fuzz(func(t *testing.T, body []byte) {
-		p := looseProblem(body)
-		if p == nil {
-			return
-		}
-		if kind := classify(p); kind.Trait() == (fault.Trait{}) || newScrubber().clean(p.Error()) == "" && p.msg == "" {
-			t.Fatalf("%q: %+v", body, p)
 		}
 	})
 }
