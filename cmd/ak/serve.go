@@ -122,7 +122,12 @@ func (h *host) run(ctx context.Context, store session.Store, ln net.Listener, si
 	if h.gate, err = newGate(h.cfg.Auth, h.log); err != nil {
 		return err
 	}
-	k, served, err := h.start(ctx, store)
+	servers, err := connectMCP(ctx, h.cfg, h.log)
+	if err != nil {
+		return err
+	}
+	defer servers.close()
+	k, served, err := h.start(ctx, store, servers)
 	if err != nil {
 		return err
 	}
@@ -141,8 +146,8 @@ func (h *host) run(ctx context.Context, store session.Store, ln net.Listener, si
 }
 
 // start makes the kernel and what serves it.
-func (h *host) start(ctx context.Context, store session.Store) (*agentkernel.Kernel, *server.Server, error) {
-	kc, err := kernelConfig(h.cfg, h.now)
+func (h *host) start(ctx context.Context, store session.Store, servers *mcpServers) (*agentkernel.Kernel, *server.Server, error) {
+	kc, err := kernelConfig(h.cfg, h.now, servers)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -11,6 +11,9 @@ import (
 	"github.com/agentkernel/agentkernel/config"
 	"github.com/agentkernel/agentkernel/fault"
 	"github.com/agentkernel/agentkernel/model"
+	"github.com/agentkernel/agentkernel/model/anthropic"
+	"github.com/agentkernel/agentkernel/model/bedrock"
+	"github.com/agentkernel/agentkernel/model/gemini"
 	"github.com/agentkernel/agentkernel/model/openai"
 	"github.com/agentkernel/agentkernel/model/scripted"
 	"github.com/agentkernel/agentkernel/session"
@@ -86,11 +89,16 @@ func (p *parts) retire() {
 }
 
 func makeProvider(p config.Provider) (model.Provider, error) {
+	key, base := p.APIKey.Reveal(), p.BaseURL.Reveal()
 	switch p.Type {
 	case config.OpenAI, config.OpenAICompatible:
-		return openai.New(openai.Config{
-			APIKey: p.APIKey.Reveal(), BaseURL: p.BaseURL.Reveal(), Compatible: p.Type == config.OpenAICompatible,
-		})
+		return openai.New(openai.Config{APIKey: key, BaseURL: base, Compatible: p.Type == config.OpenAICompatible})
+	case config.Anthropic:
+		return anthropic.New(anthropic.Config{APIKey: key, BaseURL: base})
+	case config.Gemini:
+		return gemini.New(gemini.Config{APIKey: key, BaseURL: base})
+	case config.Bedrock:
+		return bedrock.New(bedrock.Config{APIKey: key, BaseURL: base, Region: p.Region})
 	case config.Scripted:
 		script, err := readScript(p.Script)
 		if err != nil {

@@ -26,11 +26,7 @@ func toolSpec(t config.Tool) httptool.Spec {
 }
 
 func toolRequest(h config.HTTP) httptool.Request {
-	r := httptool.Request{Method: h.Method, URL: h.URL.Reveal(), Headers: map[string]string{}}
-	for name, value := range h.Headers {
-		r.Headers[name] = value.Reveal()
-	}
-	return r
+	return httptool.Request{Method: h.Method, URL: h.URL.Reveal(), Headers: revealed(h.Headers)}
 }
 
 func approval(a config.Approval) agentkernel.Approval {
@@ -38,7 +34,7 @@ func approval(a config.Approval) agentkernel.Approval {
 }
 
 // kernelConfig is the kernel's part of the configuration, over parts that may be replaced.
-func kernelConfig(cfg *config.Config, now *current) (agentkernel.Config, error) {
+func kernelConfig(cfg *config.Config, now *current, servers *mcpServers) (agentkernel.Config, error) {
 	k := agentkernel.Config{
 		Models: now.models(), ModelInfo: modelInfo(cfg.Models),
 		LeaseTTL: cfg.Execution.LeaseTTL, SweepInterval: cfg.Execution.SweepInterval,
@@ -52,11 +48,14 @@ func kernelConfig(cfg *config.Config, now *current) (agentkernel.Config, error) 
 	for _, a := range cfg.Agents {
 		agent := agentOf(a)
 		for _, name := range a.Tools {
-			t, ok := tools[name]
-			if !ok {
+			switch t, ok := tools[name]; {
+			case ok:
+				agent.Tools = append(agent.Tools, t)
+			case servers.tools[name] != nil:
+				agent.Tools = append(agent.Tools, servers.tools[name]...)
+			default:
 				return k, fault.New(fault.Internal, "", "no tool is named %s", name) // the configuration's checks come first
 			}
-			agent.Tools = append(agent.Tools, t)
 		}
 		k.Agents = append(k.Agents, agent)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -15,6 +16,7 @@ import (
 	"github.com/agentkernel/agentkernel/model"
 	"github.com/agentkernel/agentkernel/session"
 	"github.com/agentkernel/agentkernel/store/memory"
+	mcptool "github.com/agentkernel/agentkernel/tool/mcp"
 )
 
 // loaded is a configuration from text alone.
@@ -68,7 +70,7 @@ agents:
 		t.Fatal(err)
 	}
 	defer parts.retire()
-	k, err := kernelConfig(cfg, newCurrent(parts))
+	k, err := kernelConfig(cfg, newCurrent(parts), &mcpServers{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,9 +125,64 @@ func TestTheQuickstartCanBeServedWithoutAKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer parts.retire()
-	k, err := kernelConfig(cfg, newCurrent(parts))
+	k, err := kernelConfig(cfg, newCurrent(parts), &mcpServers{})
 	if err != nil || len(k.Agents) != 1 || len(k.Agents[0].Tools) != 2 {
 		t.Errorf("%+v, %v", k.Agents, err)
+	}
+}
+
+func TestEveryTypeOfProviderIsMade(t *testing.T) {
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	for name, text := range map[string]string{
+		"openai":            "openai: {api_key: k}",
+		"openai_compatible": "openai: {type: openai_compatible, base_url: \"http://h/v1\"}",
+		"anthropic":         "anthropic: {api_key: k}",
+		"gemini":            "gemini: {api_key: k}",
+		"bedrock":           "bedrock: {api_key: k, region: eu-central-1}",
+		"scripted":          "o: {type: scripted}",
+	} {
+		id, _, _ := strings.Cut(text, ":")
+		cfg := loaded(t, "providers: {"+text+"}\nagents: [{name: a, model: "+id+"/m}]")
+		if got := cfg.Providers[id].Type; got != name {
+			t.Errorf("%s is of type %s", text, got)
+		}
+		parts, err := makeParts(cfg)
+		if err != nil || parts.models[id] == nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		parts.retire()
+	}
+}
+
+func TestEveryConfiguredValueReachesAnMCPServer(t *testing.T) {
+	cfg := loaded(t, `
+providers: {o: {type: scripted}}
+tools:
+  - name: files
+    effect: at_most_once
+    on_doubt: fail
+    timeout: 4s
+    max_result: 77
+    approval: {when: always, expires: 2m, roles: [operator]}
+    mcp: {command: [prog, -x], env: {TOKEN: hush}, only: [read, write], each: {read: {effect: read_only, timeout: 1s, approval: {when: never}}, write: {refuses: duplicate_key, on_doubt: tell}}}
+  - {name: web, mcp: {url: "http://h/mcp", headers: {X-Key: hush}}}
+agents: [{name: a, model: o/m, tools: [files]}]
+`)
+	log := slog.New(slog.DiscardHandler)
+	want := mcptool.Spec{
+		Name: "files", Command: []string{"prog", "-x"}, Env: map[string]string{"TOKEN": "hush"}, Headers: map[string]string{}, Only: []string{"read", "write"}, MaxResult: 77, Logger: log,
+		Defaults: mcptool.Policy{Effect: session.AtMostOnce, OnDoubt: agentkernel.FailTurn, Timeout: 4 * time.Second, Approval: agentkernel.Approval{When: agentkernel.AlwaysApprove, Expires: 2 * time.Minute, Roles: []string{"operator"}}},
+		Tools: map[string]mcptool.Policy{
+			"read":  {Effect: session.ReadOnly, Timeout: time.Second, Approval: agentkernel.Approval{When: agentkernel.NeverApprove, Expires: 24 * time.Hour}},
+			"write": {Refuses: agentkernel.RefusesDuplicateKey, OnDoubt: agentkernel.Tell},
+		},
+	}
+	if got := mcpSpec(cfg.Tools[0], log); !reflect.DeepEqual(got, want) {
+		t.Errorf("files: %+v", got)
+	}
+	if got := mcpSpec(cfg.Tools[1], log); got.URL != "http://h/mcp" || got.Headers["X-Key"] != "hush" || len(got.Command) > 0 {
+		t.Errorf("web: %+v", got)
 	}
 }
 
