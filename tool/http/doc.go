@@ -31,6 +31,22 @@
 // that it did not; with the header "AK-Fenced: true" the tool also promises to refuse the key from now on. Any other
 // answer, and none, means that it is not known.
 //
+// # Hooks
+//
+// A hook is a service that is asked about a turn, before the agent or after it, with a POST of one JSON object:
+// session_id, tenant (if there are several), turn_id, agent, prompt (its text; files are not sent), extra, and after the
+// agent the reply. The answer is one JSON object with at most one key:
+//
+//   - reply, before the agent: the answer, and the agent is not asked. After it: the answer in place of the agent's. It
+//     must fit the agent's output schema, if there is one.
+//   - note, before the agent only: text for the instructions of this turn.
+//   - refuse: a reason for which the turn ends with an error of kind fault.Refused.
+//
+// {} and status 204 let the turn go on. Everything else fails the turn, with a kind that says what happened: another
+// status, an answer that is late, broken or too large, an answer that is no such object or has an unknown key. A
+// service that is down therefore stops the agent's turns; it does not let them pass unseen. The question is a step, so
+// its answer is journaled, and a question that comes again after a crash has the Idempotency-Key of the first.
+//
 // # Where requests go
 //
 // A [Client] keeps all of its tools' requests within one allow-list: of hosts, by name; of networks, by the address

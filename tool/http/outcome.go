@@ -56,15 +56,6 @@ func certainlyRefused(status int) bool {
 }
 
 func (t *tool) refusal(a *answer) error {
-	kind := fault.Invalid
-	switch {
-	case a.status == http.StatusUnauthorized, a.status == http.StatusForbidden:
-		kind = fault.Auth
-	case a.status == http.StatusTooManyRequests:
-		kind = fault.Throttled
-	case a.status >= 500:
-		kind = fault.Transient
-	}
 	text := fmt.Sprintf("the tool answered %d", a.status)
 	if name := http.StatusText(a.status); name != "" {
 		text += " " + name
@@ -72,17 +63,36 @@ func (t *tool) refusal(a *answer) error {
 	if a.status >= 300 && a.status <= 399 {
 		text += ", a redirect, which is not followed"
 	}
-	if body := strings.TrimSpace(strings.ToValidUTF8(a.body, "\uFFFD")); body != "" {
-		if len(body) > maxShown {
-			body = strings.ToValidUTF8(body[:maxShown], "") + "…"
-		}
-		text += ": " + body
+	if body := strings.TrimSpace(a.body); body != "" {
+		text += ": " + cut(body)
 	}
-	return fault.New(kind, "", "%s", t.scrub(text))
+	return fault.New(kindOf(a.status), "", "%s", t.scrub(text))
+}
+
+// kindOf is the kind of a status that is no success.
+func kindOf(status int) fault.Kind {
+	switch {
+	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+		return fault.Auth
+	case status == http.StatusTooManyRequests:
+		return fault.Throttled
+	case status >= 500:
+		return fault.Transient
+	}
+	return fault.Invalid
 }
 
 // failure makes the outcome of a call that has no whole response.
 func (t *tool) failure(s *sending, err error) error {
+	kind, err := causeOf(err)
+	if !s.left.Load() {
+		return fault.New(kind, "", "the call was not sent: %s", t.scrub(err.Error()))
+	}
+	return agentkernel.Unclear(fault.New(kind, "", "the call was sent, and no whole answer came: %s", t.scrub(err.Error())))
+}
+
+// causeOf is the kind of an error of send, and the error without a URL around it, which may hold a secret.
+func causeOf(err error) (fault.Kind, error) {
 	var cut *cutError
 	var egress *egressError
 	var address *url.Error
@@ -99,12 +109,9 @@ func (t *tool) failure(s *sending, err error) error {
 		kind = fault.TimeoutTotal
 	}
 	if errors.As(err, &address) {
-		err = address.Err // the URL around it may hold a secret
+		err = address.Err
 	}
-	if !s.left.Load() {
-		return fault.New(kind, "", "the call was not sent: %s", t.scrub(err.Error()))
-	}
-	return agentkernel.Unclear(fault.New(kind, "", "the call was sent, and no whole answer came: %s", t.scrub(err.Error())))
+	return kind, err
 }
 
 // mask stands for a secret.
