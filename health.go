@@ -61,13 +61,15 @@ type AgentInfo struct {
 	Description string   `json:"description,omitempty"`
 	Model       string   `json:"model,omitempty"`
 	Tools       []string `json:"tools,omitempty"`
+
+	OnDisconnect OnDisconnect `json:"on_disconnect,omitempty"`
 }
 
 // Agents lists the agents in the order of the configuration.
 func (k *Kernel) Agents() []AgentInfo {
 	list := make([]AgentInfo, 0, len(k.cfg.Agents))
 	for _, a := range k.cfg.Agents {
-		i := AgentInfo{Name: a.Name, Description: a.Description, Model: a.Model}
+		i := AgentInfo{Name: a.Name, Description: a.Description, Model: a.Model, OnDisconnect: a.OnDisconnect}
 		for _, t := range a.Tools {
 			i.Tools = append(i.Tools, t.Name)
 		}

@@ -105,7 +105,7 @@ func TestIdsThatCannotBeAreRefusedOnEveryRoute(t *testing.T) {
 	const resolve = `{"outcome":"happened"}`
 	for _, route := range []string{
 		"GET /turns/{id}", "GET /turns/{id}/events", "POST /turns/{id}/cancel", "POST /turns/{id}/retry", "POST /turns/{id}/release",
-		"POST /turns/{id}/discard", "POST /turns/{id}/resolve", "GET /sessions/{id}", "DELETE /sessions/{id}", "GET /sessions/{id}/messages", "GET /sessions/{id}/journal",
+		"POST /turns/{id}/discard", "POST /turns/{id}/resolve", "POST /turns/{id}/approve", "POST /turns/{id}/deny", "GET /sessions/{id}", "GET /sessions/{id}/events", "DELETE /sessions/{id}", "GET /sessions/{id}/messages", "GET /sessions/{id}/journal",
 	} {
 		method, path, _ := strings.Cut(route, " ")
 		body := ""
@@ -161,6 +161,8 @@ func TestParametersAreChecked(t *testing.T) {
 		"/turns/s~1.1.0.5d41402a?steps=1":      "query.steps: there is no such parameter",
 		"/turns/s~1.1.0.5d41402a/events?a=1":   "query.a: there is no such parameter",
 		"/turns/x/events?after=" + long:        "query.after",
+		"/sessions/s/events?after=" + long:     "query.after",
+		"/sessions/s/events?from=1":            "query.from: there is no such parameter",
 	} {
 		p := problem(t, x.do("GET", "/api/v1"+path, ""), 400, fault.BadRequest)
 		if !strings.Contains(p.Detail, says) {
@@ -172,6 +174,7 @@ func TestParametersAreChecked(t *testing.T) {
 	}
 	problem(t, x.do("GET", "/api/v1/turns?session_id=nobody", ""), 404, fault.NotFound)
 	problem(t, x.do("GET", "/api/v1/turns/x/events", "", "Last-Event-ID", long), 400, fault.BadRequest)
+	problem(t, x.do("GET", "/api/v1/sessions/s/events", "", "Last-Event-ID", long), 400, fault.BadRequest)
 	problem(t, x.do("GET", "/health?verbose=maybe", ""), 400, fault.BadRequest)
 	problem(t, x.do("POST", "/api/v1/chat?agent=x", `{"prompt":"hello"}`), 400, fault.BadRequest)
 	for path, nearest := range map[string]string{"/turns?stat=x": "state", "/turns?sesion=x": "session_id", "/sessions?serch=x": "search", "/sessions/s/journal?afterr=1": "after"} {

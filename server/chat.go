@@ -1,14 +1,13 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
+	"iter"
 	"maps"
 	"net/http"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -19,10 +18,11 @@ import (
 
 // ChatBody is what a chat request says.
 type ChatBody struct {
-	_       struct{} `additionalProperties:"true"`
-	Prompt  string   `json:"prompt" minLength:"1" doc:"What the user says" example:"What is the weather in Lisbon?"`
-	Agent   *string  `json:"agent,omitempty" doc:"Who answers; without it the first agent"`
-	Session *string  `json:"session_id,omitempty" doc:"The conversation to go on with; without it a new one begins"`
+	_       struct{}   `additionalProperties:"true"`
+	Prompt  string     `json:"prompt" minLength:"1" doc:"What the user says" example:"What is the weather in Lisbon?"`
+	Agent   *string    `json:"agent,omitempty" doc:"Who answers; without it the first agent"`
+	Session *string    `json:"session_id,omitempty" doc:"The conversation to go on with; without it a new one begins"`
+	Files   []ChatFile `json:"files,omitempty" doc:"Images and documents"`
 }
 
 // ChatReply is the answer of a turn that completed.
@@ -36,6 +36,11 @@ type ChatReply struct {
 	Input   int64             `json:"tokens_in" doc:"Tokens read by models"`
 	Output  int64             `json:"tokens_out" doc:"Tokens written by models"`
 	RanMS   session.Millis    `json:"ran_ms" doc:"How long the turn ran, in milliseconds, waits not counted"`
+
+	Steered    bool               `json:"steered,omitempty" doc:"The request did not start this turn, but was told to it while it ran"`
+	AnsweredBy string             `json:"answered_by,omitempty" doc:"The agent that had the conversation in the end, if it was handed over"`
+	Cost       float64            `json:"cost_usd,omitempty" doc:"What it cost in dollars, by the configured prices"`
+	Degraded   []session.Degraded `json:"degraded,omitempty" doc:"In what the answer is less than what was asked for, and why"`
 }
 
 // Pending says where a turn stands that has not ended.
@@ -46,36 +51,71 @@ type Pending struct {
 	State   session.TurnState `json:"state" enum:"accepted,running,waiting,completed,failed,cancelled"`
 	Waiting *session.Wait     `json:"waiting,omitempty" doc:"What it waits for, or what the turn before it waits for"`
 	Behind  string            `json:"behind,omitempty" doc:"The turn of this session that comes first"`
+	Steered bool              `json:"steered,omitempty" doc:"The request did not start this turn, but was told to it while it ran"`
 }
 
 type chatInput struct {
 	wire
-	Key     string `header:"Idempotency-Key" doc:"The same key with the same request is the same turn: it is attached to, or its saved answer is given, for as long as keys are remembered. 1 to 256 printable ASCII characters."`
-	Prefer  string `header:"Prefer" doc:"RFC 7240: respond-async (202 at once), wait=N (202 after N seconds), cancel-on-disconnect (cancel the turn if this connection ends first)"`
-	RawBody []byte
-	Body    ChatBody
+	Key    string `header:"Idempotency-Key" doc:"The same key with the same request is the same turn: it is attached to, or its saved answer is given, for as long as keys are remembered. 1 to 256 printable ASCII characters."`
+	Prefer string `header:"Prefer" doc:"RFC 7240: respond-async (202 at once), wait=N (202 after N seconds), cancel-on-disconnect (cancel the turn if this connection ends first), continue-on-disconnect (do not, though the agent is set up to)"`
 }
 
 func (s *Server) routeChat() {
-	op := s.operation("turns", "chat", http.MethodPost, "/api/v1/chat", "Ask an agent", "Starts a turn and waits for its answer. Once accepted, the turn runs to its end whatever becomes of the connection. Fields that are not described here reach the agent's code, not the model.")
 	answer := s.media("application/json", ChatReply{})
 	maps.Copy(answer, eventStream())
-	op.Responses = s.responses(map[string]*huma.Response{
-		"200": {Description: "The answer, or with Accept: text/event-stream the turn's events", Content: answer},
-		"202": {Description: "Accepted, and not finished: it waits for someone, or was not waited for", Headers: location(), Content: s.media("application/json", Pending{})},
-	})
-	huma.Register(s.api, op, s.chat)
-	// The handler reads the raw body, which huma takes for a second media type.
-	delete(s.api.OpenAPI().Paths[op.Path].Post.RequestBody.Content, "application/octet-stream")
+	route := func(id, path, summary, description string, body map[string]*huma.MediaType, read func(*wire, *agentkernel.Request) error) {
+		op := s.operation("turns", id, http.MethodPost, path, summary, description)
+		op.Responses = s.responses(map[string]*huma.Response{
+			"200": {Description: "The answer, or with Accept: text/event-stream the turn's events", Content: answer},
+			"202": {Description: "Accepted, and not finished: it waits for someone, or was not waited for", Headers: location(), Content: s.media("application/json", Pending{})},
+		})
+		huma.Register(s.api, op, func(ctx context.Context, in *chatInput) (*huma.StreamResponse, error) { return s.chat(ctx, in, read) })
+		// It is described only now: huma would read the body that it knows of, and hold all of it.
+		s.api.OpenAPI().Paths[path].Post.RequestBody = &huma.RequestBody{Required: true, Content: body}
+	}
+	body := s.media("application/json", ChatBody{})
+	s.chatSchema = body["application/json"].Schema
+	route("chat", chatPath, "Ask an agent", "Starts a turn and waits for its answer. Once accepted, the turn runs to its end whatever becomes of the connection, unless the request or the agent says otherwise. Fields that are not described here reach the agent's code, not the model.", body, s.chatRequest)
+	route("chat-multipart", multipartPath, "Ask an agent about files", "The same as a form. A part with any other name is a further field, as a text.", formBody(), s.chatForm)
 }
 
-func (s *Server) chat(ctx context.Context, in *chatInput) (*huma.StreamResponse, error) {
-	req, err := in.request()
-	if err != nil {
+// formBody describes a chat request that is a form.
+func formBody() map[string]*huma.MediaType {
+	text := func(doc string) *huma.Schema { return &huma.Schema{Type: "string", Description: doc} }
+	files := func(doc string) *huma.Schema {
+		return &huma.Schema{Type: "array", Description: doc, Items: &huma.Schema{Type: "string", Format: "binary"}}
+	}
+	return map[string]*huma.MediaType{"multipart/form-data": {Schema: &huma.Schema{
+		Type: "object", Required: []string{"prompt"}, AdditionalProperties: &huma.Schema{Type: "string"},
+		Properties: map[string]*huma.Schema{
+			"prompt": text("What the user says"), "agent": text("Who answers; without it the first agent"),
+			"session_id": text("The conversation to go on with; without it a new one begins"),
+			"files":      files("Images and documents, each in a part of its own"), "images": files("The same, for images only"),
+		},
+	}}}
+}
+
+func (s *Server) chat(ctx context.Context, in *chatInput, read func(*wire, *agentkernel.Request) error) (*huma.StreamResponse, error) {
+	req := agentkernel.Request{Key: in.Key}
+	if values, given := in.r.Header["Idempotency-Key"]; given {
+		if len(values) != 1 || in.Key == "" || strings.ContainsFunc(in.Key, func(r rune) bool { return r < ' ' || r > '~' }) {
+			return nil, s.problemOf(ctx, bad("the header Idempotency-Key must be given once and have 1 to 256 printable ASCII characters"))
+		}
+	}
+	if err := read(&in.wire, &req); err != nil {
 		return nil, s.problemOf(ctx, err)
 	}
 	prefer := parsePrefer(in.r.Header.Values("Prefer"))
-	h, err := s.start(ctx, req, prefer)
+	stream := wantsStream(in.r.Header.Values("Accept"))
+	limit := s.cfg.SyncTimeout
+	if prefer.wait != nil {
+		limit = min(limit, *prefer.wait)
+	}
+	if prefer.async && prefer.wait == nil {
+		limit = 0
+	}
+	cancel := prefer.cancel || !prefer.goOn && (stream || limit > 0) && s.cancelsGone(req.Agent)
+	h, err := s.start(ctx, req, cancel)
 	switch {
 	case err != nil && h != nil: // it is not known whether the turn exists; if it does, this is its name
 		in.about(h.Session(), h.ID())
@@ -86,18 +126,11 @@ func (s *Server) chat(ctx context.Context, in *chatInput) (*huma.StreamResponse,
 	}
 	in.about(h.Session(), h.ID())
 	gone := func() {}
-	if prefer.cancel {
+	if cancel && !h.Steered() { // a turn that another request started is not this one's to cancel
 		gone = func() { s.cancelGone(ctx, h) }
 	}
-	if wantsStream(in.r.Header.Values("Accept")) {
-		return s.stream(h, "", gone), nil
-	}
-	limit := s.cfg.SyncTimeout
-	if prefer.wait != nil {
-		limit = min(limit, *prefer.wait)
-	}
-	if prefer.async && prefer.wait == nil {
-		limit = 0
+	if stream {
+		return s.stream(func(ctx context.Context) iter.Seq2[agentkernel.Event, error] { return h.Events(ctx, "") }, gone), nil
 	}
 	i, err := s.await(ctx, h, limit)
 	if err != nil {
@@ -106,13 +139,23 @@ func (s *Server) chat(ctx context.Context, in *chatInput) (*huma.StreamResponse,
 		}
 		return nil, s.problemOf(ctx, err)
 	}
-	return s.answer(ctx, i, limit == 0)
+	return s.answer(ctx, i, h.Steered(), limit == 0)
+}
+
+// cancelsGone reports whether an agent's turns are cancelled when the client goes away that waits for them.
+func (s *Server) cancelsGone(agent string) bool {
+	for _, a := range s.k.Agents() {
+		if agent == "" || a.Name == agent {
+			return a.OnDisconnect == agentkernel.CancelTurn
+		}
+	}
+	return false
 }
 
 // start has the turn accepted. A store that does not answer in time leaves it unknown whether it was.
-func (s *Server) start(ctx context.Context, req agentkernel.Request, prefer preferences) (*agentkernel.Handle, error) {
+func (s *Server) start(ctx context.Context, req agentkernel.Request, cancels bool) (*agentkernel.Handle, error) {
 	req.Tenant = tenantOf(ctx)
-	if prefer.cancel {
+	if cancels {
 		ctx = context.WithoutCancel(ctx) // to be cancelled it must be known
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.AcceptTimeout)
@@ -120,22 +163,21 @@ func (s *Server) start(ctx context.Context, req agentkernel.Request, prefer pref
 	return s.k.Start(ctx, req)
 }
 
-// request makes the kernel's request of the body. The body was validated, but it is read again by exact names: what is
-// not one of ours is extra, in a form in which equal requests are equal bytes.
-func (in *chatInput) request() (agentkernel.Request, error) {
-	req := agentkernel.Request{Key: in.Key}
-	if values, given := in.r.Header["Idempotency-Key"]; given {
-		if len(values) != 1 || in.Key == "" || strings.ContainsFunc(in.Key, func(r rune) bool { return r < ' ' || r > '~' }) {
-			return req, fault.New(fault.BadRequest, "", "the header Idempotency-Key must be given once and have 1 to 256 printable ASCII characters")
-		}
-	}
-	if !utf8.Valid(in.RawBody) {
-		return req, fault.New(fault.BadRequest, "", "the body is not valid UTF-8")
-	}
-	fields, err := decodeObject(in.RawBody)
+// chatRequest makes the kernel's request of a JSON body. What is not one of our fields is extra, in a form in which equal
+// requests are equal bytes.
+func (s *Server) chatRequest(in *wire, req *agentkernel.Request) (err error) {
+	fields, files, err := s.readChat(in)
 	if err != nil {
-		return req, err
+		return err
 	}
+	var found huma.ValidateResult
+	path := huma.NewPathBuffer(nil, 0)
+	path.Push("body")
+	huma.Validate(s.api.OpenAPI().Components.Schemas, s.chatSchema, path, huma.ModeWriteToServer, fields, &found)
+	if len(found.Errors) > 0 {
+		return newError(http.StatusBadRequest, "validation failed", found.Errors...)
+	}
+	req.Files = files
 	for name, field := range map[string]*string{"prompt": &req.Prompt, "agent": &req.Agent, "session_id": &req.Session} {
 		if value, ok := fields[name].(string); ok {
 			*field = value
@@ -144,36 +186,20 @@ func (in *chatInput) request() (agentkernel.Request, error) {
 	}
 	if len(fields) > 0 {
 		if req.Extra, err = json.Marshal(fields); err != nil {
-			return req, fault.New(fault.BadRequest, "", "the extra fields cannot be kept: %v", err)
+			return bad("the extra fields cannot be kept: %v", err)
 		}
 	}
-	return req, nil
+	return nil
 }
 
-// decodeObject reads a JSON object with its numbers as they were written. A name that is given twice is refused: which
-// one counts is for nobody to guess.
-func decodeObject(data []byte) (map[string]any, error) {
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.UseNumber()
-	fields := map[string]any{}
-	_, err := d.Token()
-	for err == nil && d.More() {
-		var name json.Token
-		if name, err = d.Token(); err != nil {
-			break
-		}
-		key, _ := name.(string)
-		if _, twice := fields[key]; twice {
-			return nil, fault.New(fault.BadRequest, "", "the body names %.100q twice", key)
-		}
-		var value any
-		err = d.Decode(&value)
-		fields[key] = value
-	}
+// chatForm makes the kernel's request of a form.
+func (s *Server) chatForm(in *wire, req *agentkernel.Request) (err error) {
+	fields, files, err := s.readForm(in)
 	if err != nil {
-		return nil, fault.New(fault.BadRequest, "", "the body is not a JSON object: %v", err)
+		return err
 	}
-	return fields, nil
+	req.Files = files
+	return formRequest(fields, req)
 }
 
 // await waits until the turn is settled, but no longer than limit, or until the server leaves: then it is the turn as it
@@ -210,25 +236,31 @@ func (s *Server) cancelGone(ctx context.Context, h *agentkernel.Handle) {
 
 // answer is a turn as the answer to the request that started it. A caller who did not want to wait gets 202 whatever
 // became of the turn.
-func (s *Server) answer(ctx context.Context, i *agentkernel.TurnInfo, always202 bool) (*huma.StreamResponse, error) {
+func (s *Server) answer(ctx context.Context, i *agentkernel.TurnInfo, steered, always202 bool) (*huma.StreamResponse, error) {
 	switch {
 	case always202 || !i.State.Ended():
-		return s.json(http.StatusAccepted, i.ID, Pending{Turn: i.ID, Session: i.Session, Agent: i.Agent, State: i.State, Waiting: i.Waiting, Behind: i.Behind}), nil
+		return s.json(http.StatusAccepted, i.ID, Pending{Turn: i.ID, Session: i.Session, Agent: i.Agent, State: i.State, Waiting: i.Waiting, Behind: i.Behind, Steered: steered}), nil
 	case i.State == session.Completed:
-		r := ChatReply{
-			Value: i.Value, Session: i.Session, Turn: i.ID, Agent: i.Agent, State: i.State,
-			Input: i.Input, Output: i.Output, RanMS: i.RanMS,
-		}
-		if i.Result != nil {
-			r.Result = *i.Result
-		}
-		return s.json(http.StatusOK, "", r), nil
+		return s.json(http.StatusOK, "", chatReply(i, steered)), nil
 	}
 	p := s.problemOf(ctx, i.Err())
 	if p.Try == "" {
 		p.Try = "POST /api/v1/turns/" + i.ID + "/retry starts it again with what was already done"
 	}
 	return nil, p
+}
+
+// chatReply is the answer of a turn that completed.
+func chatReply(i *agentkernel.TurnInfo, steered bool) ChatReply {
+	r := ChatReply{
+		Value: i.Value, Session: i.Session, Turn: i.ID, Agent: i.Agent, State: i.State,
+		Input: i.Input, Output: i.Output, RanMS: i.RanMS,
+		Steered: steered, AnsweredBy: i.AnsweredBy, Cost: i.Cost, Degraded: i.Degraded,
+	}
+	if i.Result != nil {
+		r.Result = *i.Result
+	}
+	return r
 }
 
 // json answers with a body, and with the Location of a turn if there is one.

@@ -212,6 +212,43 @@ func TestAClientThatSaidSoCancelsByDisconnecting(t *testing.T) {
 	}
 }
 
+func TestAnAgentMayCancelWhatNobodyWaitsFor(t *testing.T) {
+	for _, c := range []struct {
+		accept, prefer string
+		want           session.TurnState
+	}{
+		{"application/json", "", session.Cancelled},
+		{"text/event-stream", "", session.Cancelled},
+		{"application/json", "wait=100", session.Cancelled},
+		{"application/json", "continue-on-disconnect", session.Completed},
+		{"text/event-stream", "continue-on-disconnect", session.Completed},
+	} {
+		x := newSite(t, cancelling)
+		turn := x.leave("Accept", c.accept, "Prefer", c.prefer)
+		if c.want == session.Cancelled {
+			until(t, x.stopped, "the runner to be stopped")
+		} else {
+			x.hold <- struct{}{}
+		}
+		if i := x.settled(turn); i.State != c.want {
+			t.Errorf("%+v: %s", c, i.State)
+		}
+	}
+	x := newSite(t, cancelling)
+	p := as[Pending](t, x.chat(`{"prompt":"hello","agent":"held"}`, "Prefer", "respond-async"), 202) // it does not wait
+	until(t, x.holding, "the turn to run")
+	x.hold <- struct{}{}
+	if i := x.settled(p.Turn); i.State != session.Completed {
+		t.Errorf("%s", i.State)
+	}
+}
+
+func cancelling(c *agentkernel.Config, _ *Config) {
+	for _, a := range c.Agents {
+		a.OnDisconnect = agentkernel.CancelTurn
+	}
+}
+
 func TestACancelledTurnIsAProblemForWhoWaitsForIt(t *testing.T) {
 	x := newSite(t)
 	waiter := make(chan reply, 1)
@@ -288,7 +325,10 @@ func TestPreferencesAreReadAsRFC7240Says(t *testing.T) {
 		"wait=soon, wait":               "",
 		"wait=99999999999999":           "",
 		"cancel-on-disconnect, unknown": "cancel",
-		",,;=,\"":                       "",
+		"Continue-On-Disconnect":        "go on",
+		"continue-on-disconnect, cancel-on-disconnect": "go on",
+		"cancel-on-disconnect, continue-on-disconnect": "cancel",
+		",,;=,\"": "",
 	} {
 		p := parsePrefer([]string{header})
 		var got []string
@@ -297,6 +337,9 @@ func TestPreferencesAreReadAsRFC7240Says(t *testing.T) {
 		}
 		if p.cancel {
 			got = append(got, "cancel")
+		}
+		if p.goOn {
+			got = append(got, "go on")
 		}
 		if p.wait != nil {
 			got = append(got, "wait "+p.wait.String())

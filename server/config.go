@@ -17,15 +17,18 @@ type Config struct {
 	PingInterval    time.Duration // between comments on a stream on which nothing happens, 15s
 	WriteTimeout    time.Duration // for one piece of an answer, after it the reader is dropped, 30s
 	HeaderTimeout   time.Duration // for reading a request's headers, 10s
-	BodyTimeout     time.Duration // for reading a request's body, 30s
+	BodyTimeout     time.Duration // for reading a request's body, of one with files each MaxBody bytes, 30s
 	IdleTimeout     time.Duration // of a connection between requests, 2m
 	ShutdownTimeout time.Duration // how long Serve lets open requests finish once it is told to end, 10s
 
-	MaxBody    int64 // bytes of a request's body, 1 MiB
+	MaxBody    int64 // bytes of a request's body beside its files, 1 MiB
 	MaxHeader  int   // bytes of a request's line and headers, 32 KiB
 	MaxStreams int   // open streams at a time, 1000
 
 	Auth auth.Authenticator // finds out who calls; nil: everyone who reaches the address may do everything
+
+	MaxFiles    int   // files of a chat request, 8
+	MaxFileSize int64 // bytes of each of them, 10 MiB
 
 	Metrics  http.Handler // answers /metrics; nil leaves the route out
 	Observer Observer     // is told of every request; nil tells nobody
@@ -60,6 +63,8 @@ func (c Config) complete() Config {
 	orDefault(&c.MaxBody, 1<<20)
 	orDefault(&c.MaxHeader, 32<<10)
 	orDefault(&c.MaxStreams, 1000)
+	orDefault(&c.MaxFiles, 8)
+	orDefault(&c.MaxFileSize, 10<<20)
 	if c.Observer == nil {
 		c.Observer = silent{}
 	}

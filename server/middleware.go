@@ -161,7 +161,7 @@ func (s *Server) barrier(next http.Handler) http.Handler {
 // limits refuses what is too large before it is read.
 func (s *Server) limits(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		size := len(r.RequestURI)
+		size, longest := len(r.RequestURI), s.bodyLimit(r.URL.Path)
 		for name, values := range r.Header {
 			for _, v := range values {
 				size += len(name) + len(v) + len(": \r\n")
@@ -170,8 +170,8 @@ func (s *Server) limits(next http.Handler) http.Handler {
 		switch {
 		case size > s.cfg.MaxHeader:
 			s.refuse(w, r, newProblem(fault.TooLarge, http.StatusRequestHeaderFieldsTooLarge, "the request's headers have %d bytes, %d are allowed", size, s.cfg.MaxHeader))
-		case r.ContentLength > s.cfg.MaxBody:
-			s.refuse(w, r, newProblem(fault.TooLarge, http.StatusRequestEntityTooLarge, "the request's body has %d bytes, %d are allowed", r.ContentLength, s.cfg.MaxBody))
+		case r.ContentLength > longest:
+			s.refuse(w, r, newProblem(fault.TooLarge, http.StatusRequestEntityTooLarge, "the request's body has %d bytes, %d are allowed", r.ContentLength, longest))
 		default:
 			if hasBody(r) { // whoever reads the whole of it takes the deadline away
 				_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.cfg.BodyTimeout)) // no connection, no deadline

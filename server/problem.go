@@ -66,6 +66,9 @@ func newProblem(kind fault.Kind, status int, format string, args ...any) *Proble
 func (s *Server) problemOf(ctx context.Context, err error) *Problem {
 	var p *Problem
 	if errors.As(err, &p) {
+		if p.RequestID == "" {
+			p.RequestID = traceOf(ctx).id
+		}
 		return p
 	}
 	kind := fault.KindOf(err)

@@ -28,6 +28,8 @@ type Server struct {
 	spec    []byte       // the OpenAPI description
 	streams atomic.Int64 // that are open
 
+	chatSchema *huma.Schema // of a chat request's body
+
 	leaving context.Context // ends when the server is told to leave
 	leave   context.CancelFunc
 }

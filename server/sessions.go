@@ -2,11 +2,18 @@ package server
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"math"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/agentkernel/agentkernel"
+	"github.com/agentkernel/agentkernel/fault"
 	"github.com/agentkernel/agentkernel/model"
 	"github.com/agentkernel/agentkernel/session"
 )
@@ -42,6 +49,13 @@ type sessionsInput struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many sessions at most"`
 }
 
+type sessionEventsInput struct {
+	wire
+	ID          string `path:"id" doc:"A session_id" example:"s_1f2e"`
+	LastEventID string `header:"Last-Event-ID" maxLength:"512" doc:"The id of the last event that was seen"`
+	After       string `query:"after" maxLength:"512" doc:"The same, for clients that cannot send the header, which counts where both are sent"`
+}
+
 type journalInput struct {
 	wire
 	ID    string `path:"id" doc:"A session_id" example:"s_1f2e"`
@@ -55,8 +69,13 @@ func (s *Server) routeSessions() {
 	}
 	huma.Register(s.api, op("list-sessions", http.MethodGet, "", "List sessions", "In the order of their ids."), s.listSessions)
 	huma.Register(s.api, op("get-session", http.MethodGet, "/{id}", "Show a session", ""), s.getSession)
-	huma.Register(s.api, op("get-messages", http.MethodGet, "/{id}/messages", "Show a session's conversation", "What was said and called so far, the running turn included."), s.getMessages)
-	huma.Register(s.api, op("get-journal", http.MethodGet, "/{id}/journal", "Show a session's journal", "Every record that was written, in order."), s.getJournal)
+	messages := op("get-messages", http.MethodGet, "/{id}/messages", "Show a session's conversation", "What was said and called so far, the running turn included. Files are named, not shown.")
+	messages.Responses = s.responses(map[string]*huma.Response{"200": {Description: "The conversation", Content: s.media("application/json", MessageList{})}})
+	huma.Register(s.api, messages, s.getMessages)
+	huma.Register(s.api, op("get-journal", http.MethodGet, "/{id}/journal", "Show a session's journal", "Every record that was written, in order. A page ends early when its records are large."), s.getJournal)
+	events := op("session-events", http.MethodGet, "/{id}/events", "Follow a session", "Server-sent events of all turns of the session, from now on or from after a given one, each with its turn_id: those of a turn's own stream. The stream goes on after a done.")
+	events.Responses = s.responses(map[string]*huma.Response{"200": {Description: "The events", Content: eventStream()}})
+	huma.Register(s.api, events, s.sessionEvents)
 	erase := op("erase-session", http.MethodDelete, "/{id}", "Erase a session", "Its running turn stops and its content is deleted for good. Requests that repeat an idempotency key of it are answered 410.")
 	erase.DefaultStatus = http.StatusNoContent
 	huma.Register(s.api, erase, s.eraseSession)
@@ -88,27 +107,122 @@ func (s *Server) getSession(ctx context.Context, in *sessionInput) (*struct{ Bod
 	return &struct{ Body agentkernel.SessionInfo }{info}, nil
 }
 
-func (s *Server) getMessages(ctx context.Context, in *sessionInput) (*struct{ Body MessageList }, error) {
+func (s *Server) getMessages(ctx context.Context, in *sessionInput) (*huma.StreamResponse, error) {
 	in.aboutSession(in.ID)
 	messages, err := s.k.Messages(keyOf(ctx, in.ID))
 	if err != nil {
 		return nil, s.problemOf(ctx, err)
 	}
-	return &struct{ Body MessageList }{MessageList{Session: in.ID, Messages: orEmpty(messages)}}, nil
+	return s.jsonList(map[string]any{"session_id": in.ID}, "messages", messages), nil
 }
+
+// jsonList answers with an object of which one field is a list that may be large.
+func (s *Server) jsonList(head map[string]any, name string, list []model.Message) *huma.StreamResponse {
+	return &huma.StreamResponse{Body: func(ctx huma.Context) {
+		ctx.SetHeader("Content-Type", "application/json")
+		ctx.SetStatus(http.StatusOK)
+		if err := writeList(ctx.BodyWriter(), head, name, list); err != nil && ctx.Context().Err() == nil {
+			s.cfg.Logger.Warn("an answer was not written", "error", err)
+		}
+	}}
+}
+
+// writeList writes the list element by element: as a whole it is never held.
+func writeList[T any](w io.Writer, head map[string]any, name string, list []T) error {
+	begin, err := json.Marshal(head)
+	if err == nil {
+		_, err = fmt.Fprintf(w, "%s,%q:[", begin[:len(begin)-1], name)
+	}
+	for i, e := range list {
+		if err != nil {
+			return err
+		}
+		comma := ","
+		if i == 0 {
+			comma = ""
+		}
+		var b []byte
+		if b, err = json.Marshal(e); err == nil {
+			_, err = fmt.Fprintf(w, "%s%s", comma, b)
+		}
+	}
+	if err == nil {
+		_, err = io.WriteString(w, "]}\n")
+	}
+	return err
+}
+
+// A page of a journal ends with the record that makes it this large. Records are read a few at a time until then.
+const (
+	pageBytes  = 4 << 20
+	pageStride = 32 // records
+)
 
 func (s *Server) getJournal(ctx context.Context, in *journalInput) (*struct{ Body JournalPage }, error) {
 	in.aboutSession(in.ID)
-	records, err := s.k.Journal(ctx, keyOf(ctx, in.ID), in.After, in.Limit+1)
+	page := JournalPage{Session: in.ID, Records: []agentkernel.JournalEntry{}}
+	after, size, full := in.After, 0, false
+	for {
+		want := min(pageStride, in.Limit-len(page.Records))
+		records, err := s.k.Journal(ctx, keyOf(ctx, in.ID), after, want+1) // one more tells whether there is more
+		if err != nil {
+			return nil, s.problemOf(ctx, err)
+		}
+		for _, r := range records[:min(want, len(records))] {
+			if full {
+				break
+			}
+			b, err := json.Marshal(r)
+			if err != nil {
+				return nil, s.problemOf(ctx, err)
+			}
+			page.Records = append(page.Records, r)
+			after, size = r.Seq, size+len(b)
+			full = size >= pageBytes || len(page.Records) == in.Limit
+		}
+		more := len(records) > 0 && records[len(records)-1].Seq > after
+		if full && more {
+			page.Next = after
+		}
+		if full || !more {
+			return &struct{ Body JournalPage }{page}, nil
+		}
+	}
+}
+
+func (s *Server) sessionEvents(ctx context.Context, in *sessionEventsInput) (*huma.StreamResponse, error) {
+	in.aboutSession(in.ID)
+	info, err := s.k.Session(keyOf(ctx, in.ID))
 	if err != nil {
 		return nil, s.problemOf(ctx, err)
 	}
-	out := &struct{ Body JournalPage }{JournalPage{Session: in.ID, Records: orEmpty(records)}}
-	if len(records) > in.Limit {
-		out.Body.Records = records[:in.Limit]
-		out.Body.Next = records[in.Limit-1].Seq
+	after := in.LastEventID
+	if after == "" {
+		after = in.After
 	}
-	return out, nil
+	if after == "" { // now is when the client is answered, not when the first event is looked for
+		after = fmt.Sprintf("%d.%d", info.Records, math.MaxInt32)
+	}
+	events := func(ctx context.Context) iter.Seq2[agentkernel.Event, error] {
+		return s.k.SessionEvents(ctx, keyOf(ctx, in.ID), after)
+	}
+	if err := refusesToFollow(ctx, events); err != nil {
+		return nil, s.problemOf(ctx, err)
+	}
+	return s.stream(events, func() {}), nil
+}
+
+// refusesToFollow is why there is no stream, while that can still be said by a status.
+func refusesToFollow(ctx context.Context, events func(context.Context) iter.Seq2[agentkernel.Event, error]) error {
+	ctx, cancel := context.WithCancel(ctx)
+	cancel() // it does not wait for what there is to tell
+	for _, err := range events(ctx) {
+		if !errors.Is(err, context.Canceled) && fault.KindOf(err) != fault.Cancelled {
+			return err
+		}
+		break
+	}
+	return nil
 }
 
 func (s *Server) eraseSession(ctx context.Context, in *sessionInput) (*struct{}, error) {

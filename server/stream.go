@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"net/http"
 	"sync"
 	"time"
@@ -17,9 +18,9 @@ import (
 // reconnectMS is how long a client waits before it connects again, in milliseconds.
 const reconnectMS = 1000
 
-// stream answers with a turn's events from after the one with id after. gone is called if the stream ends because of the
-// client: it left, or takes nothing any more.
-func (s *Server) stream(h *agentkernel.Handle, after string, gone func()) *huma.StreamResponse {
+// stream answers with events. gone is called if the stream ends because of the client: it left, or takes nothing any
+// more.
+func (s *Server) stream(events func(context.Context) iter.Seq2[agentkernel.Event, error], gone func()) *huma.StreamResponse {
 	return &huma.StreamResponse{Body: func(hctx huma.Context) {
 		r, w := humago.Unwrap(hctx)
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -42,7 +43,7 @@ func (s *Server) stream(h *agentkernel.Handle, after string, gone func()) *huma.
 		defer context.AfterFunc(s.leaving, cancel)()
 		out.write("retry: %d\n\n", reconnectMS)
 		defer out.pings(ctx, s.cfg.PingInterval)()
-		for e, err := range h.Events(ctx, after) {
+		for e, err := range events(ctx) {
 			if err != nil {
 				s.endStream(r.Context(), out, err)
 				return

@@ -24,13 +24,31 @@ func (s *Server) strict(ctx huma.Context, next func(huma.Context)) {
 			return
 		}
 	}
-	if op.RequestBody != nil && !isJSON(r.Header.Get("Content-Type")) {
-		p := newProblem(fault.Unsupported, http.StatusUnsupportedMediaType, "the body's media type is %.100q, only JSON is taken", r.Header.Get("Content-Type"))
-		p.Try = "send the header Content-Type: application/json"
+	if p := checkMedia(r, op.RequestBody); p != nil {
 		s.refuse(w, r, p)
 		return
 	}
 	next(ctx)
+}
+
+// checkMedia refuses a body of another media type than is described. One that may be left out is not asked for its type.
+func checkMedia(r *http.Request, described *huma.RequestBody) *Problem {
+	if described == nil || !described.Required && r.ContentLength == 0 {
+		return nil
+	}
+	sent := r.Header.Get("Content-Type")
+	media, _, err := mime.ParseMediaType(sent)
+	form := described.Content["multipart/form-data"] != nil
+	if form && err == nil && media == "multipart/form-data" || !form && isJSON(sent) {
+		return nil
+	}
+	only, try := "JSON", "send the header Content-Type: application/json"
+	if form {
+		only, try = "a multipart/form-data form", "send a form, or JSON to "+chatPath
+	}
+	p := newProblem(fault.Unsupported, http.StatusUnsupportedMediaType, "the body's media type is %.100q, only %s is taken", sent, only)
+	p.Try = try
+	return p
 }
 
 func isJSON(contentType string) bool {

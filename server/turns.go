@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"iter"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -64,6 +65,20 @@ type resolveInput struct {
 	Body ResolveBody
 }
 
+// DecisionBody is a person's yes or no. All of it may be left out when the turn asks one thing.
+type DecisionBody struct {
+	_      struct{} `additionalProperties:"false"`
+	Step   string   `json:"step,omitempty" maxLength:"512" doc:"The step of the question, as waiting.asks has it"`
+	Digest string   `json:"digest,omitempty" maxLength:"128" doc:"The digest of the question as the person was shown it: if the turn asks something else by now, the decision is refused"`
+	Note   string   `json:"note,omitempty" maxLength:"4096" doc:"For the journal; with a no, the model is told"`
+}
+
+type decideInput struct {
+	wire
+	ID   string `path:"id" doc:"A turn_id" example:"s_1f2e~1.1.0.5d41402a"`
+	Body *DecisionBody
+}
+
 func (s *Server) routeTurns() {
 	op := func(id, method, path, summary, description string) huma.Operation {
 		return s.operation("turns", id, method, "/api/v1/turns"+path, summary, description)
@@ -84,6 +99,8 @@ func (s *Server) routeTurns() {
 	})
 	huma.Register(s.api, events, s.turnEvents)
 	huma.Register(s.api, change("resolve", "Say what became of a call in doubt", "The turn goes on with it."), s.resolve)
+	huma.Register(s.api, change("approve", "Say yes to what a turn asks", "Once all that it asks is decided, it goes on. A question is decided once."), s.decide(s.k.Approve))
+	huma.Register(s.api, change("deny", "Say no to what a turn asks", "The model is told, with the note, and the turn goes on once all that it asks is decided."), s.decide(s.k.Deny))
 	for _, a := range []struct {
 		verb, summary, description string
 		do                         func(context.Context, agentkernel.TurnRef) (*agentkernel.Handle, error)
@@ -173,7 +190,7 @@ func (s *Server) turnEvents(ctx context.Context, in *eventsInput) (*huma.StreamR
 			return &huma.StreamResponse{Body: func(ctx huma.Context) { ctx.SetStatus(http.StatusNoContent) }}, nil
 		}
 	}
-	return s.stream(h, after, func() {}), nil
+	return s.stream(func(ctx context.Context) iter.Seq2[agentkernel.Event, error] { return h.Events(ctx, after) }, func() {}), nil
 }
 
 // sawEnd reports whether nothing comes after the event with id after, of a turn that has ended.
@@ -190,6 +207,20 @@ func (s *Server) resolve(ctx context.Context, in *resolveInput) (*changeOutput, 
 	return s.change(ctx, &in.wire, func(ctx context.Context) (*agentkernel.Handle, error) {
 		return s.k.Resolve(ctx, refOf(ctx, in.ID), agentkernel.Resolution{Outcome: b.Outcome, Step: b.Step, Result: b.Result, Note: b.Note})
 	})
+}
+
+// decide is the handler of a yes or a no.
+func (s *Server) decide(say func(context.Context, agentkernel.TurnRef, agentkernel.Decision) (*agentkernel.Handle, error)) func(context.Context, *decideInput) (*changeOutput, error) {
+	return func(ctx context.Context, in *decideInput) (*changeOutput, error) {
+		in.aboutTurn(in.ID)
+		var d agentkernel.Decision
+		if b := in.Body; b != nil {
+			d = agentkernel.Decision{Step: b.Step, Digest: b.Digest, Note: b.Note}
+		}
+		return s.change(ctx, &in.wire, func(ctx context.Context) (*agentkernel.Handle, error) {
+			return say(ctx, refOf(ctx, in.ID), d)
+		})
+	}
 }
 
 // change carries out a request that changes a turn, and answers with the turn as it stands then.

@@ -57,6 +57,7 @@ func (x *wire) aboutSession(id string) {
 type preferences struct {
 	async  bool
 	cancel bool           // on disconnect
+	goOn   bool           // on disconnect, whatever the agent is set up to
 	wait   *time.Duration // nil when the client did not say
 }
 
@@ -69,7 +70,9 @@ func parsePrefer(headers []string) (p preferences) {
 		case "respond-async":
 			p.async = true
 		case "cancel-on-disconnect":
-			p.cancel = true
+			p.cancel = !p.goOn // of preferences that contradict each other the first one counts
+		case "continue-on-disconnect":
+			p.goOn = !p.cancel
 		case "wait":
 			if n, err := strconv.ParseUint(value, 10, 31); err == nil && p.wait == nil {
 				d := time.Duration(n) * time.Second
