@@ -27,7 +27,7 @@ func follow(t *testing.T, r *replica, after string, enough func([]Event) bool) (
 	return events, nil
 }
 
-func counted(n int) func([]Event) bool { return func(e []Event) bool { return len(e) >= n } }
+func atLeast(n int) func([]Event) bool { return func(e []Event) bool { return len(e) >= n } }
 
 func TestASessionsStreamTellsEveryTurnAndResumesAnywhere(t *testing.T) {
 	faulty(t, func(t *testing.T, w *world, _ *sessiontest.Faulty, r *replica) {
@@ -100,18 +100,18 @@ func countDone(events []Event) (n int) {
 
 func TestASessionsStreamEndsWithTheSession(t *testing.T) {
 	faulty(t, func(t *testing.T, w *world, _ *sessiontest.Faulty, r *replica) {
-		if _, err := follow(t, r, "", counted(1)); fault.KindOf(err) != fault.NotFound {
+		if _, err := follow(t, r, "", atLeast(1)); fault.KindOf(err) != fault.NotFound {
 			t.Errorf("no session: %v", err)
 		}
 		state(t, start(t, r, "hello"))
 		for _, id := range []string{"x", "0.0", "99.0", "1.0-1.2"} {
-			if _, err := follow(t, r, id, counted(1)); fault.KindOf(err) != fault.BadRequest {
+			if _, err := follow(t, r, id, atLeast(1)); fault.KindOf(err) != fault.BadRequest {
 				t.Errorf("after %q: %v", id, err)
 			}
 		}
 		ended := make(chan error, 1)
 		go func() {
-			_, err := follow(t, r, "", counted(1))
+			_, err := follow(t, r, "", atLeast(1))
 			ended <- err
 		}()
 		time.Sleep(time.Second)

@@ -9,25 +9,32 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/agentkernel/agentkernel/config"
 	"github.com/agentkernel/agentkernel/fault"
 	"github.com/agentkernel/agentkernel/server"
 )
 
+// envAPIKey is the variable with the key that commands send to the server.
+const envAPIKey = "AK_API_KEY"
+
 // client talks to a running server.
 type client struct {
 	base string
+	key  string // sent as a bearer token; empty sends none
 	http *http.Client
 }
 
-// asClient gives a command the flag --url.
+// asClient gives a command the flags --url and --api-key.
 func (a *app) asClient(cmd *cobra.Command) *cobra.Command {
 	cmd.Flags().StringVar(&a.url, "url", "", "base `URL` of the server (default: from api.host and api.port of the configuration)")
+	cmd.Flags().StringVar(&a.apiKey, "api-key", "", "`key` or token to send (default: the variable "+envAPIKey+", which other users of this machine cannot see)")
 	return cmd
 }
 
@@ -39,14 +46,43 @@ func (a *app) client(cmd *cobra.Command) (*client, error) {
 		if err != nil {
 			return nil, err
 		}
-		base = "http://" + net.JoinHostPort(reachable(cfg.API.Host), strconv.Itoa(cfg.API.Port))
+		base = clientBase(cfg)
 	}
 	u, err := url.Parse(base)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" {
 		return nil, usage(cmd, "--url is no base URL such as http://127.0.0.1:8000")
 	}
-	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext}
-	return &client{base: strings.TrimSuffix(u.String(), "/"), http: &http.Client{Transport: transport}}, nil
+	key := strings.TrimSpace(a.apiKey)
+	if key == "" {
+		key = strings.TrimSpace(os.Getenv(envAPIKey))
+	}
+	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return nil, usage(cmd, "the API key has characters in it that no key has")
+	}
+	return &client{base: strings.TrimSuffix(u.String(), "/"), key: key, http: newHTTP()}, nil
+}
+
+// clientBase is where the configuration says that the server listens.
+func clientBase(cfg *config.Config) string {
+	return "http://" + net.JoinHostPort(reachable(cfg.API.Host), strconv.Itoa(cfg.API.Port))
+}
+
+func newHTTP() *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+	}}
+}
+
+// request is a request with the caller's key.
+func (c *client) request(ctx context.Context, method, path string, body io.Reader) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	if err != nil {
+		return nil, fault.New(fault.BadRequest, "", "%w", err)
+	}
+	if c.key != "" {
+		req.Header.Set("Authorization", "Bearer "+c.key)
+	}
+	return req, nil
 }
 
 // reply is a response that is no problem.
@@ -81,9 +117,9 @@ func (c *client) open(ctx context.Context, method, path string, body any, header
 		}
 		send = bytes.NewReader(b)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, send)
+	req, err := c.request(ctx, method, path, send)
 	if err != nil {
-		return nil, fault.New(fault.BadRequest, "", "%w", err)
+		return nil, err
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")

@@ -39,7 +39,7 @@ func (a *app) configCommand() *cobra.Command {
 			return err
 		},
 	}
-	return a.group("config", "Show and check the configuration", show, validate, schema)
+	return a.group("config", "Show and check the configuration", show, validate, schema, a.configEnv())
 }
 
 // validate loads the configuration as serve would.

@@ -28,9 +28,9 @@ func (a *app) health(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	c.http.Timeout = 10 * time.Second
-	req, err := http.NewRequestWithContext(cmd.Context(), http.MethodGet, c.base+"/health?verbose", nil)
+	req, err := c.request(cmd.Context(), http.MethodGet, "/health?verbose", nil)
 	if err != nil {
-		return fault.New(fault.BadRequest, "", "%w", err)
+		return err
 	}
 	res, err := c.http.Do(req)
 	if err != nil {

@@ -133,7 +133,18 @@ func startServer(t *testing.T, dir string, env ...string) *process {
 
 func serverOn(t *testing.T, dir, port string, env ...string) *process {
 	t.Helper()
-	p := launch(t, dir, env, "serve", "--port", port)
+	return served(launch(t, dir, env, "serve", "--port", port))
+}
+
+// serverWith runs ak serve on a free port with further arguments.
+func serverWith(t *testing.T, dir string, args ...string) *process {
+	t.Helper()
+	return served(launch(t, dir, nil, append([]string{"serve", "--port", "0"}, args...)...))
+}
+
+// served waits until a server says where it is.
+func served(p *process) *process {
+	p.t.Helper()
 	p.url = p.await(`serves .* at (http://[^ ]+)`)[1]
 	return p
 }

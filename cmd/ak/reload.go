@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"log/slog"
 	"maps"
 	"slices"
 	"sync/atomic"
@@ -64,26 +63,34 @@ func (c *current) tools() map[string]*agentkernel.Tool {
 
 // reload takes keys, secrets and the log level from the configuration as it is now. Everything else stays as it was at
 // the start; if it has changed, the log says that a restart is needed.
-func reload(was *config.Config, load func() (*config.Config, error), now *current, level *slog.LevelVar, log *slog.Logger) {
-	is, err := load()
+func (h *host) reload() {
+	is, err := h.load()
 	if err != nil {
-		log.Error("the configuration was not reloaded; the old one stays", "error", err)
+		h.log.Error("the configuration was not reloaded; the old one stays", "error", err)
 		return
 	}
-	parts, err := makeParts(withSecretsOf(was, is))
+	parts, err := makeParts(withSecretsOf(h.cfg, is))
 	if err != nil {
-		log.Error("the secrets were not reloaded; the old ones stay", "error", err)
+		h.log.Error("the secrets were not reloaded; the old ones stay", "error", err)
 		return
 	}
-	now.replace(parts)
-	level.Set(logLevel(is.Log.Level))
+	if err := h.gate.reload(is.Auth); err != nil {
+		parts.retire()
+		h.log.Error("the secrets were not reloaded; the old ones stay", "error", err)
+		return
+	}
+	h.now.replace(parts)
+	h.level.Set(logLevel(is.Log.Level))
 	rest := *is
-	rest.Log.Level = was.Log.Level
-	if rest.Digest() != was.Digest() {
-		log.Warn("secrets and log level were reloaded; the configuration has other changes, which need a restart")
+	rest.Log.Level = h.cfg.Log.Level
+	if is.Auth.Mode == h.cfg.Auth.Mode {
+		rest.Auth.Keys = h.cfg.Auth.Keys
+	}
+	if rest.Digest() != h.cfg.Digest() {
+		h.log.Warn("secrets and log level were reloaded; the configuration has other changes, which need a restart")
 		return
 	}
-	log.Info("secrets and log level were reloaded")
+	h.log.Info("secrets and log level were reloaded")
 }
 
 // withSecretsOf is the configuration was with the keys and secrets of is, where they belong to the same things.

@@ -21,6 +21,7 @@ type app struct {
 	configFile string
 	set        []string
 	url        string
+	apiKey     string
 	format     string
 }
 
@@ -48,7 +49,8 @@ func (a *app) command() *cobra.Command {
 	flags.StringArrayVar(&a.set, "set", nil, "set a configuration value, as in api.port=9000; may be repeated (`key=value`)")
 	root.AddCommand(
 		a.serveCommand(), a.chatCommand(), a.agentsCommand(), a.sessionsCommand(), a.turnsCommand(), a.healthCommand(),
-		a.configCommand(), a.verifyCommand(), a.versionCommand(), a.fakellmCommand(), exitCodes(),
+		a.configCommand(), a.authCommand(), a.doctorCommand(), a.verifyCommand(), a.versionCommand(), a.fakellmCommand(),
+		a.completionCommand(), a.manCommand(), exitCodes(),
 	)
 	root.SetHelpCommand(helpCommand())
 	return root
@@ -125,7 +127,7 @@ func (a *app) load(cmd *cobra.Command, more map[string]string) (*config.Config, 
 	for key, value := range more {
 		flags[key] = value
 	}
-	return config.Load(config.Options{Path: a.configFile, Flags: flags, KnownEnv: []string{"AK_FAILPOINT"}})
+	return config.Load(config.Options{Path: a.configFile, Flags: flags, KnownEnv: []string{envAPIKey, "AK_FAILPOINT"}})
 }
 
 // exitCodes is a help topic: a command that cannot be run.

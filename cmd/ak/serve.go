@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -56,7 +57,7 @@ func (a *app) serveCommand() *cobra.Command {
 	return cmd
 }
 
-// serve runs a server until a signal ends it. It takes the port before it touches the store, so that a second start by
+// serve runs a server until a signal ends it. It takes the ports before it touches the store, so that a second start by
 // mistake ends at once and changes nothing.
 func (a *app) serve(ctx context.Context, load func() (*config.Config, error), signals <-chan os.Signal) (err error) {
 	cfg, err := load()
@@ -73,11 +74,19 @@ func (a *app) serve(ctx context.Context, load func() (*config.Config, error), si
 	for _, w := range cfg.Warnings() {
 		log.Warn(w)
 	}
+	limitMemory(log)
 	ln, err := listen(ctx, cfg.Address(), "ak serve --port 0, or api.port")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = ln.Close() }()
+	admin, err := listenAdmin(ctx, cfg.Admin)
+	if err != nil {
+		return err
+	}
+	if admin != nil {
+		defer func() { _ = admin.Close() }()
+	}
 	store, err := openStore(ctx, cfg)
 	if err != nil {
 		return err
@@ -87,30 +96,63 @@ func (a *app) serve(ctx context.Context, load func() (*config.Config, error), si
 			err = fault.New(fault.Unavailable, "", "the store did not close well: %w", cerr)
 		}
 	}()
-	parts, err := makeParts(cfg)
+	h := &host{cfg: cfg, load: load, log: log, level: level, admin: admin}
+	return h.run(ctx, store, ln, signals, func() { announce(a.err, cfg, ln.Addr(), a.configFile) })
+}
+
+// host is what a server is made of.
+type host struct {
+	cfg   *config.Config
+	load  func() (*config.Config, error)
+	log   *slog.Logger
+	level *slog.LevelVar
+	admin net.Listener // nil when off
+	now   *current
+	gate  *gate
+}
+
+// run makes the kernel and what it needs, and serves it until a signal ends it.
+func (h *host) run(ctx context.Context, store session.Store, ln net.Listener, signals <-chan os.Signal, announce func()) error {
+	parts, err := makeParts(h.cfg)
 	if err != nil {
 		return err
 	}
-	now := newCurrent(parts)
-	defer func() { now.parts.Load().retire() }()
-	k, served, err := start(ctx, cfg, store, now, log)
+	h.now = newCurrent(parts)
+	defer func() { h.now.parts.Load().retire() }()
+	if h.gate, err = newGate(h.cfg.Auth, h.log); err != nil {
+		return err
+	}
+	servers, err := connectMCP(ctx, h.cfg, h.log)
+	if err != nil {
+		return err
+	}
+	defer servers.close()
+	k, served, err := h.start(ctx, store, servers)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = k.Close() }()
-	announce(a.err, cfg, ln.Addr(), a.configFile)
-	r := &running{cfg: cfg, kernel: k, log: log, hard: func() { os.Exit(fault.ExitCancelled) }}
-	return r.until(ctx, ln, served, signals, func() { reload(cfg, load, now, level, log) })
+	beside, stop := context.WithCancel(ctx)
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer stop()
+	all.Go(func() { h.gate.run(beside) })
+	if h.admin != nil {
+		all.Go(func() { serveAdmin(beside, h.admin, k, h.log) })
+	}
+	announce()
+	r := &running{cfg: h.cfg, kernel: k, log: h.log, hard: func() { os.Exit(fault.ExitCancelled) }}
+	return r.until(ctx, ln, served, signals, h.reload)
 }
 
 // start makes the kernel and what serves it.
-func start(ctx context.Context, cfg *config.Config, store session.Store, now *current, log *slog.Logger) (*agentkernel.Kernel, *server.Server, error) {
-	kc, err := kernelConfig(cfg, now)
+func (h *host) start(ctx context.Context, store session.Store, servers *mcpServers) (*agentkernel.Kernel, *server.Server, error) {
+	kc, err := kernelConfig(h.cfg, h.now, servers)
 	if err != nil {
 		return nil, nil, err
 	}
 	metrics := telemetry.New(kc.Version)
-	kc.Logger, kc.Observer = log, metrics
+	kc.Logger, kc.Observer = h.log, metrics
 	k, err := agentkernel.Open(ctx, store, kc)
 	if err != nil {
 		return nil, nil, err
@@ -119,7 +161,11 @@ func start(ctx context.Context, cfg *config.Config, store session.Store, now *cu
 		h := k.Health()
 		return telemetry.Sample{Running: h.Running, StoreUp: h.MemoryBackend == "connected", LeaseOK: h.Leased}
 	})
-	return k, server.New(k, server.Config{Version: kc.Version, Metrics: metrics.Handler(), Observer: metrics, Logger: log}), nil
+	api := h.cfg.API
+	return k, server.New(k, server.Config{
+		Version: kc.Version, Metrics: metrics.Handler(), Observer: metrics, Logger: h.log, Auth: h.gate.Authenticator,
+		MaxBody: api.MaxBody, BodyTimeout: api.BodyTimeout, MaxStreams: api.MaxStreams,
+	}), nil
 }
 
 // running is a server that runs.

@@ -15,7 +15,7 @@ import (
 )
 
 func (a *app) sessionsCommand() *cobra.Command {
-	return a.group("sessions", "List, show and erase sessions", a.sessionsList(), a.sessionsShow(), a.sessionsRemove())
+	return a.group("sessions", "List, show, follow and erase sessions", a.sessionsList(), a.sessionsShow(), a.sessionsTail(), a.sessionsRemove())
 }
 
 func (a *app) sessionsList() *cobra.Command {
@@ -69,6 +69,7 @@ func (a *app) page(err error, next string) error {
 func (a *app) sessionsShow() *cobra.Command {
 	return a.withOutput(a.asClient(&cobra.Command{
 		Use: "show SESSION", Short: "Show a session and its conversation", Args: exactly("SESSION"),
+		ValidArgsFunction: a.completing(completeSessions),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client(cmd)
 			if err != nil {
@@ -121,7 +122,7 @@ func orDash(text string) string {
 
 func (a *app) sessionsRemove() *cobra.Command {
 	return a.asClient(&cobra.Command{
-		Use: "rm SESSION...", Short: "Erase sessions for good",
+		Use: "rm SESSION...", Short: "Erase sessions for good", ValidArgsFunction: a.completing(completeSessions),
 		Long: "rm erases sessions: what runs in them stops, and their content is deleted for good. Only hashes of their idempotency\nkeys are kept, for as long as keys are remembered.",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {

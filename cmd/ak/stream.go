@@ -26,9 +26,11 @@ type stream struct {
 	key    string
 
 	session, turn string
-	last          string // id of the last event that was seen
-	step          string // whose text is being shown
-	shown         string // of that text
+	taken         func(turn string) // told once the turn is known, and perhaps again; nil tells nobody
+	waits         *waits            // what the turn waits for, when it ended with fault.Waiting
+	last          string            // id of the last event that was seen
+	step          string            // whose text is being shown
+	shown         string            // of that text
 }
 
 // follow shows the turn until it has ended or waits for a person. The request is sent again, with its key, as long as it
@@ -54,12 +56,8 @@ func (s *stream) follow(ctx context.Context) error {
 		if time.Since(gone) > patience {
 			return err
 		}
-		t := time.NewTimer(250 * time.Millisecond)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return ctx.Err()
+		if err := rest(ctx, 250*time.Millisecond); err != nil {
+			return err
 		}
 	}
 }
@@ -82,7 +80,7 @@ func (s *stream) once(ctx context.Context) error {
 	}
 	defer func() { _ = res.Body.Close() }()
 	if res.Header.Get("AK-Turn-Id") != "" {
-		s.turn, s.session = res.Header.Get("AK-Turn-Id"), res.Header.Get("AK-Session-Id")
+		s.known(res.Header.Get("AK-Turn-Id"), res.Header.Get("AK-Session-Id"))
 	}
 	err = readEvents(res.Body, func(e event) (bool, error) { return s.event(ctx, e) })
 	if isFault(err) || err == nil {
@@ -92,6 +90,13 @@ func (s *stream) once(ctx context.Context) error {
 		err = errors.New("the stream ended before the turn did")
 	}
 	return s.client.broken(ctx, err)
+}
+
+func (s *stream) known(turn, session string) {
+	s.turn, s.session = turn, session
+	if s.taken != nil {
+		s.taken(turn)
+	}
 }
 
 // event shows one event. It returns false at the turn's end.
@@ -118,7 +123,7 @@ func (s *stream) event(ctx context.Context, e event) (more bool, err error) {
 	}
 	switch e.typ {
 	case agentkernel.EventAccepted:
-		s.turn, s.session = d.Turn, d.Session
+		s.known(d.Turn, d.Session)
 		return true, s.queued(ctx)
 	case agentkernel.EventDelta:
 		s.text(d.Step, d.Text)
@@ -129,7 +134,7 @@ func (s *stream) event(ctx context.Context, e event) (more bool, err error) {
 			return true, nil // it did once, and goes on
 		}
 		s.endLine()
-		return false, waiting(s.turn, s.turn, d.Reason, d.Detail)
+		return false, s.waiting(s.turn, d.Reason, d.Detail)
 	case agentkernel.EventDone:
 		return false, s.done(d.State, d.Result, d.Error)
 	}
@@ -207,17 +212,20 @@ func (s *stream) queued(ctx context.Context) error {
 	if i == nil || i.Behind == "" || i.Waiting == nil {
 		return nil
 	}
-	return waiting(s.turn, i.Behind, string(i.Waiting.Reason), i.Waiting.Detail)
+	return s.waiting(i.Behind, string(i.Waiting.Reason), i.Waiting.Detail)
 }
 
-// waiting says that a turn waits for a person, by itself or behind another one, and what that person can do.
-func waiting(turn, first, reason, detail string) error {
-	who := "turn " + turn + " waits"
-	if first != turn {
+// waiting says that the turn waits for a person, by itself or behind a first one, and what that person can do.
+func (s *stream) waiting(first, reason, detail string) error {
+	s.waits = &waits{first, session.WaitReason(reason)}
+	who := "turn " + s.turn + " waits"
+	if first != s.turn {
 		who += " behind turn " + first
 	}
 	e := fault.New(fault.Waiting, "", "%s (%s): %s", who, reason, detail)
 	switch session.WaitReason(reason) {
+	case session.WaitApproval:
+		return e.WithTry("ak turns show %s, then: ak turns approve %s, or ak turns deny %s", first, first, first)
 	case session.WaitInDoubt:
 		return e.WithTry("find out, then: ak turns resolve %s --outcome happened|not_happened|run_again", first)
 	case session.WaitQuarantined:

@@ -17,6 +17,8 @@ import (
 func (a *app) turnsCommand() *cobra.Command {
 	return a.group("turns", "List and show turns, and tell them something",
 		a.turnsList(), a.turnsShow(), a.turnsResolve(),
+		a.turnsDecide("approve", "Let a call that waits for approval be made, once", "approved"),
+		a.turnsDecide("deny", "Refuse a call that waits for approval; the model is told so", "denied"),
 		a.turnsTell("cancel", "Cancel a turn", "cancelled"),
 		a.turnsTell("retry", "Start a failed or cancelled turn again, as a new one that inherits what was done", "started again"),
 		a.turnsTell("release", "Let a quarantined turn run again", "released"),
@@ -78,7 +80,7 @@ func stateOf(t *agentkernel.TurnInfo) string {
 
 func (a *app) turnsShow() *cobra.Command {
 	return a.withOutput(a.asClient(&cobra.Command{
-		Use: "show TURN", Short: "Show a turn and its steps", Args: exactly("TURN"),
+		Use: "show TURN", Short: "Show a turn and its steps", Args: exactly("TURN"), ValidArgsFunction: a.completing(completeTurns),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client(cmd)
 			if err != nil {
@@ -110,6 +112,7 @@ func (a *app) showTurn(raw []byte, t *agentkernel.TurnInfo) error {
 	say("accepted", clock(t.AcceptedAt))
 	say("ended", clock(t.EndedAt))
 	say("behind", t.Behind)
+	say("answered by", t.AnsweredBy)
 	say("retry of", t.RetryOf)
 	say("prompt", t.Prompt)
 	if t.Result != nil {
@@ -120,6 +123,9 @@ func (a *app) showTurn(raw []byte, t *agentkernel.TurnInfo) error {
 	}
 	if t.Waiting != nil {
 		say("waits for", string(t.Waiting.Reason)+": "+t.Waiting.Detail)
+		for _, ask := range t.Waiting.Asks {
+			say("asks for", "step "+ask.Step+": "+ask.Name+" "+string(ask.Args)+" (digest "+ask.Digest+", until "+clock(ask.Until)+")")
+		}
 	}
 	if len(t.Steps) == 0 {
 		return nil
@@ -145,7 +151,7 @@ func (a *app) showTurn(raw []byte, t *agentkernel.TurnInfo) error {
 // turnsTell is a command that tells a turn one word.
 func (a *app) turnsTell(verb, short, done string) *cobra.Command {
 	return a.withOutput(a.asClient(&cobra.Command{
-		Use: verb + " TURN", Short: short, Args: exactly("TURN"),
+		Use: verb + " TURN", Short: short, Args: exactly("TURN"), ValidArgsFunction: a.completing(completeTurns),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.tell(cmd, args[0], verb, done, nil)
 		},
@@ -169,13 +175,30 @@ func (a *app) tell(cmd *cobra.Command, id, verb, done string, body any) error {
 	return err
 }
 
+const decideLong = `%s answers a turn that waits for approval. The answer holds for one call with exactly the arguments that
+ak turns show shows. If more than one call waits, --step says which. With --digest the answer is refused if the call is
+not the one that was looked at.`
+
+func (a *app) turnsDecide(verb, short, done string) *cobra.Command {
+	var body decisionBody
+	cmd := a.withOutput(a.asClient(&cobra.Command{
+		Use: verb + " TURN", Short: short, Long: fmt.Sprintf(decideLong, verb), Args: exactly("TURN"),
+		ValidArgsFunction: a.completing(completeTurns),
+		RunE:              func(cmd *cobra.Command, args []string) error { return a.tell(cmd, args[0], verb, done, body) },
+	}))
+	cmd.Flags().StringVar(&body.Step, "step", "", "the `step`, if more than one call waits")
+	cmd.Flags().StringVar(&body.Digest, "digest", "", "`digest` of the call, as ak turns show has it")
+	cmd.Flags().StringVar(&body.Note, "note", "", "`text` for the journal; with a no the model is told it")
+	return cmd
+}
+
 func (a *app) turnsResolve() *cobra.Command {
 	var r server.ResolveBody
 	var outcome string
 	cmd := a.withOutput(a.asClient(&cobra.Command{
 		Use: "resolve TURN --outcome OUTCOME", Short: "Say what became of a call in doubt",
 		Long: "resolve says what became of a call whose outcome nobody knew, and the turn goes on with it:\n\n  happened      it had its effect; --result is what it answered\n  not_happened  it had none; the model is told so\n  run_again     send it again",
-		Args: exactly("TURN"),
+		Args: exactly("TURN"), ValidArgsFunction: a.completing(completeTurns),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r.Outcome = session.Outcome(outcome)
 			switch r.Outcome {

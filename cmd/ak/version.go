@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -18,6 +19,8 @@ type buildInfo struct {
 	Modified bool   `json:"modified,omitempty"` // built from files that were not committed
 	Go       string `json:"go"`
 	Platform string `json:"platform"`
+
+	Built time.Time `json:"built,omitzero"` // of the revision
 }
 
 func readBuild() buildInfo {
@@ -31,6 +34,8 @@ func readBuild() buildInfo {
 			switch s.Key {
 			case "vcs.revision":
 				b.Revision = s.Value
+			case "vcs.time":
+				b.Built, _ = time.Parse(time.RFC3339, s.Value) // zero when it says nothing
 			case "vcs.modified":
 				b.Modified = s.Value == "true"
 			}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"os"
 
 	"go.yaml.in/yaml/v3"
@@ -11,8 +10,10 @@ import (
 	"github.com/agentkernel/agentkernel"
 	"github.com/agentkernel/agentkernel/config"
 	"github.com/agentkernel/agentkernel/fault"
-	"github.com/agentkernel/agentkernel/internal/failpoint"
 	"github.com/agentkernel/agentkernel/model"
+	"github.com/agentkernel/agentkernel/model/anthropic"
+	"github.com/agentkernel/agentkernel/model/bedrock"
+	"github.com/agentkernel/agentkernel/model/gemini"
 	"github.com/agentkernel/agentkernel/model/openai"
 	"github.com/agentkernel/agentkernel/model/scripted"
 	"github.com/agentkernel/agentkernel/session"
@@ -27,6 +28,9 @@ import (
 func openStore(ctx context.Context, cfg *config.Config) (session.Store, error) {
 	switch cfg.Session.Type {
 	case config.SQLite:
+		if err := localOnly(cfg.Session.SQLite.Path, diskOf); err != nil {
+			return nil, err
+		}
 		return sqlite.Open(ctx, cfg.Session.SQLite.Path, sqlite.Config{})
 	case config.InMemory:
 		return memory.New(), nil
@@ -64,9 +68,15 @@ func makeParts(cfg *config.Config) (*parts, error) {
 	}
 	p.close = append(p.close, client.Close)
 	for _, t := range cfg.Tools {
-		if p.tools[t.Name], err = client.Tool(toolSpec(t)); err != nil {
+		if t.HTTP == nil {
+			continue
+		}
+		tool, err := client.Tool(toolSpec(t))
+		if err != nil {
 			return nil, err
 		}
+		tool.Approval = approval(t.Approval)
+		p.tools[t.Name] = tool
 	}
 	return p, nil
 }
@@ -79,11 +89,16 @@ func (p *parts) retire() {
 }
 
 func makeProvider(p config.Provider) (model.Provider, error) {
+	key, base := p.APIKey.Reveal(), p.BaseURL.Reveal()
 	switch p.Type {
 	case config.OpenAI, config.OpenAICompatible:
-		return openai.New(openai.Config{
-			APIKey: p.APIKey.Reveal(), BaseURL: p.BaseURL.Reveal(), Compatible: p.Type == config.OpenAICompatible,
-		})
+		return openai.New(openai.Config{APIKey: key, BaseURL: base, Compatible: p.Type == config.OpenAICompatible})
+	case config.Anthropic:
+		return anthropic.New(anthropic.Config{APIKey: key, BaseURL: base})
+	case config.Gemini:
+		return gemini.New(gemini.Config{APIKey: key, BaseURL: base})
+	case config.Bedrock:
+		return bedrock.New(bedrock.Config{APIKey: key, BaseURL: base, Region: p.Region})
 	case config.Scripted:
 		script, err := readScript(p.Script)
 		if err != nil {
@@ -117,58 +132,4 @@ func readScript(path string) (*scripted.Script, error) {
 		return nil, fault.New(fault.Config, "", "%s: %s", path, text(err))
 	}
 	return script, nil
-}
-
-func toolSpec(t config.Tool) httptool.Spec {
-	spec := httptool.Spec{
-		Name: t.Name, Description: t.Description, Parameters: t.Parameters, Effect: session.Effect(t.Effect),
-		Refuses: agentkernel.Refuses(t.Refuses), OnDoubt: agentkernel.OnDoubt(t.OnDoubt), Timeout: t.Timeout,
-		MaxResult: int(t.MaxResult),
-	}
-	if t.HTTP != nil {
-		spec.Request = toolRequest(*t.HTTP)
-	}
-	if t.Reconcile != nil {
-		ask := toolRequest(t.Reconcile.HTTP)
-		spec.Reconcile = &ask
-	}
-	return spec
-}
-
-func toolRequest(h config.HTTP) httptool.Request {
-	r := httptool.Request{Method: h.Method, URL: h.URL.Reveal(), Headers: map[string]string{}}
-	for name, value := range h.Headers {
-		r.Headers[name] = value.Reveal()
-	}
-	return r
-}
-
-// kernelConfig is the kernel's part of the configuration, over parts that may be replaced.
-func kernelConfig(cfg *config.Config, now *current) (agentkernel.Config, error) {
-	k := agentkernel.Config{
-		Models:   now.models(),
-		LeaseTTL: cfg.Execution.LeaseTTL, SweepInterval: cfg.Execution.SweepInterval,
-		MaxRecoveries: cfg.Execution.MaxRecoveries, MaxRunning: cfg.Execution.MaxRunningTurns,
-		IdempotencyTTL: cfg.IdempotencyTTL(), SessionTTL: cfg.SessionTTL(), CacheSize: cfg.Session.Cache.Size,
-		AcceptLoss: cfg.Session.AcceptLoss, Version: readBuild().Version, Digest: cfg.Digest(),
-		Failpoints: failpoint.FromEnv(),
-	}
-	tools := now.tools()
-	for _, a := range cfg.Agents {
-		agent := &agentkernel.Agent{
-			Name: a.Name, Description: a.Description, Instructions: a.Instructions, Model: a.Model,
-			Busy: agentkernel.Busy(a.Busy),
-			Limits: agentkernel.Limits{
-				Steps: a.Limits.Steps, Wall: a.Limits.Wall, MaxTokens: int(a.Limits.MaxTokens), Queue: a.MaxQueue,
-			},
-		}
-		for _, name := range a.Tools {
-			if tools[name] == nil {
-				return k, errors.New("no tool is named " + name) // the configuration's checks come first
-			}
-			agent.Tools = append(agent.Tools, tools[name])
-		}
-		k.Agents = append(k.Agents, agent)
-	}
-	return k, nil
 }
