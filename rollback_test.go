@@ -99,6 +99,7 @@ func rolling(t *testing.T, f func(t *testing.T, x *rolled)) {
 		cfg.Observer = x.seen
 		tool := cfg.Agents[0].tool("idem")
 		act := tool.Call
+		tool.Timeout = time.Hour
 		tool.Call = func(ctx context.Context, c ToolCall) (string, error) {
 			x.began <- struct{}{}
 			select {

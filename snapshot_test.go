@@ -151,11 +151,11 @@ func TestAnUnfinishedTurnKeepsItsRecords(t *testing.T) {
 		r.cfg.Agents[0].tool("idem").Timeout, r.cfg.Agents[0].Limits.Wall = 5*time.Hour, 5*time.Hour
 		h := start(t, r, "idem")
 		<-began
-		for range 40 {
+		for range 10 {
 			start(t, r, "hello") // behind it
 		}
 		time.Sleep(2 * time.Hour)
-		for range 10 {
+		for range 40 {
 			start(t, r, "hello")
 		}
 		synctest.Wait()

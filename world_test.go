@@ -295,6 +295,14 @@ func (w *world) checkNotRecorded(c ToolCall) {
 func (w *world) fold(key session.Key) *session.Session {
 	s := &session.Session{Key: key}
 	_, records, err := w.truth.Read(context.Background(), key, 0, 0)
+	if errors.Is(err, session.ErrTrimmed) {
+		var snap session.Snapshot
+		if snap, err = w.truth.Snapshot(context.Background(), key); err == nil {
+			if s, err = session.Thaw(key, snap); err == nil {
+				_, records, err = w.truth.Read(context.Background(), key, snap.Seq, 0)
+			}
+		}
+	}
 	if err != nil {
 		w.t.Errorf("read: %v", err)
 	}
