@@ -180,7 +180,7 @@ func (m *bedrockMessage) add(req *model.Request, open pairs, names map[string]bo
 	case papers > 0 && texts == 0:
 		return errors.New("a message with a document must have a text")
 	case len(out.Calls()) > 0 && len(req.Tools) == 0:
-		return errors.New("The toolConfig field must be defined when using toolUse and toolResult content blocks")
+		return errors.New("the toolConfig field must be defined when using toolUse and toolResult content blocks")
 	}
 	if len(out.Parts) > 0 {
 		req.Messages = append(req.Messages, out)
@@ -194,7 +194,7 @@ func (m *bedrockMessage) add(req *model.Request, open pairs, names map[string]bo
 func (b *bedrockBlock) part(role model.Role, open pairs, names map[string]bool) (model.Part, error) {
 	switch {
 	case b.Text != nil && strings.TrimSpace(*b.Text) == "":
-		return model.Part{}, errors.New("The text field in the ContentBlock object is blank")
+		return model.Part{}, errors.New("the text field in the ContentBlock object is blank")
 	case b.Text != nil:
 		return model.Part{Text: *b.Text}, nil
 	case b.ToolUse != nil && role == model.Assistant:

@@ -86,7 +86,7 @@ func (geminiWire) parse(r *http.Request, body []byte) (*asked, error) {
 	}
 	var w geminiRequest
 	if err := json.Unmarshal(body, &w); err != nil {
-		return nil, fmt.Errorf("Invalid JSON payload received: %w", err)
+		return nil, fmt.Errorf("invalid JSON payload received: %w", err)
 	}
 	g := w.Generation
 	req := &model.Request{
@@ -102,7 +102,7 @@ func (geminiWire) parse(r *http.Request, body []byte) (*asked, error) {
 	case len(w.Contents) == 0:
 		return nil, errors.New("GenerateContentRequest.contents: contents is not specified")
 	case g.MIMEType != "" && len(req.Tools) > 0 && !signed:
-		return nil, errors.New("Function calling with a response mime type: 'application/json' is unsupported")
+		return nil, errors.New("function calling with a response mime type: 'application/json' is unsupported")
 	case len(g.Schema) > 0 && (g.MIMEType != "application/json" || !isObject(string(g.Schema))):
 		return nil, errors.New("response_json_schema needs the mime type application/json and a schema")
 	}
@@ -142,7 +142,7 @@ func (t *geminiTurns) add(i int, c *geminiContent) error {
 	out := model.Message{Role: model.User}
 	switch {
 	case c.Role != "user" && c.Role != "model":
-		return errors.New("Please use a valid role: user, model")
+		return errors.New("please use a valid role: user, model")
 	case len(c.Parts) == 0:
 		return errors.New("contents.parts must not be empty")
 	case c.Role == "model":
@@ -154,7 +154,7 @@ func (t *geminiTurns) add(i int, c *geminiContent) error {
 		switch {
 		case part.Call != nil && c.Role == "model":
 			if t.signed && len(out.Calls()) == 0 && part.Signature == "" {
-				return errors.New("Function call is missing a thought_signature in functionCall parts")
+				return errors.New("function call is missing a thought_signature in functionCall parts")
 			}
 			call := &model.Call{ID: part.Call.ID, Name: part.Call.Name, Args: part.Call.Args}
 			if call.ID == "" {
@@ -185,7 +185,7 @@ func (t *geminiTurns) add(i int, c *geminiContent) error {
 		}
 	}
 	if waiting != results {
-		return errors.New("Please ensure that the number of function response parts is equal to the number of " +
+		return errors.New("please ensure that the number of function response parts is equal to the number of " +
 			"function call parts of the function call turn")
 	}
 	if len(out.Parts) > 0 {
