@@ -1,12 +1,18 @@
 package config
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
 
 func TestEveryVariableThatIsListedIsRead(t *testing.T) {
-	stand := strings.NewReplacer("<ID>", "P", "<NAME>", "T", "<HEADER>", "X_KEY")
+	dir := t.TempDir() // a model's name has a slash, so variables reach only those of the file
+	if err := os.WriteFile(filepath.Join(dir, DefaultFile), []byte("models: {p/m: {window: 1}}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stand := strings.NewReplacer("MODELS__<ID>", "MODELS__P_M", "<ID>", "P", "<NAME>", "0", "<HEADER>", "X_KEY")
 	seen := map[string]bool{}
 	for _, v := range Variables() {
 		name := stand.Replace(v.Name)
@@ -14,7 +20,7 @@ func TestEveryVariableThatIsListedIsRead(t *testing.T) {
 			t.Errorf("%+v", v)
 		}
 		seen[v.Name] = true
-		_, err := Load(Options{Dir: t.TempDir(), Env: []string{name + "=x", "AK_TOOLS__0__NAME=t", "AK_AGENTS__0__NAME=t", "AK_PROVIDERS__P__TYPE=scripted"}})
+		_, err := Load(Options{Dir: dir, Env: []string{name + "=x", "AK_TOOLS__0__NAME=t", "AK_AGENTS__0__NAME=t", "AK_PROVIDERS__P__TYPE=scripted"}})
 		if err != nil && strings.Contains(err.Error(), name+" is not known") {
 			t.Errorf("%s: %v", v.Name, err)
 		}

@@ -27,7 +27,7 @@ type Config struct {
 
 	Auth auth.Authenticator // finds out who calls; nil: everyone who reaches the address may do everything
 
-	MaxFiles    int   // files of a chat request, 8
+	MaxFiles    int   // files of a chat request, 8; negative takes none
 	MaxFileSize int64 // bytes of each of them, 10 MiB
 
 	Metrics  http.Handler // answers /metrics; nil leaves the route out
@@ -63,7 +63,11 @@ func (c Config) complete() Config {
 	orDefault(&c.MaxBody, 1<<20)
 	orDefault(&c.MaxHeader, 32<<10)
 	orDefault(&c.MaxStreams, 1000)
-	orDefault(&c.MaxFiles, 8)
+	if c.MaxFiles < 0 {
+		c.MaxFiles = 0
+	} else {
+		orDefault(&c.MaxFiles, 8)
+	}
 	orDefault(&c.MaxFileSize, 10<<20)
 	if c.Observer == nil {
 		c.Observer = silent{}

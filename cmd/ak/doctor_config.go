@@ -5,7 +5,9 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,7 +44,7 @@ func (d *doctor) checkProviders() {
 	for _, id := range d.used() {
 		p, ok := d.cfg.Providers[id]
 		switch {
-		case !ok || p.Type == config.OpenAI && p.APIKey.IsZero():
+		case !ok || p.APIKey.IsZero() && slices.Contains([]string{config.OpenAI, config.Anthropic, config.Gemini}, p.Type):
 		case p.Type == config.Scripted:
 			d.ok("providers", "%s answers from a script", id)
 		case p.APIKey.IsZero():
@@ -70,6 +72,11 @@ func (d *doctor) checkTools() {
 	const check = "tools"
 	var once []string
 	for _, t := range d.cfg.Tools {
+		if t.MCP != nil && len(t.MCP.Command) > 0 {
+			if _, err := exec.LookPath(t.MCP.Command[0]); err != nil {
+				d.fail(check, "install it, or tools."+t.Name+".mcp.command", "the program of MCP server %s is not here: %v", t.Name, err)
+			}
+		}
 		if t.Effect == config.AtMostOnce {
 			once = append(once, t.Name)
 		}

@@ -10,8 +10,19 @@ import (
 	"github.com/agentkernel/agentkernel/config"
 )
 
-// providerBases are where providers are that need not say.
-var providerBases = map[string]string{config.OpenAI: "https://api.openai.com/v1"}
+// baseOf is where a provider is. Those of most types say so in the configuration that was loaded.
+func baseOf(p config.Provider) string {
+	base := strings.TrimSuffix(p.BaseURL.Reveal(), "/")
+	switch {
+	case base != "":
+		return base
+	case p.Type == config.Gemini:
+		return "https://generativelanguage.googleapis.com"
+	case p.Type == config.Bedrock && p.Region != "":
+		return "https://bedrock-runtime." + p.Region + ".amazonaws.com"
+	}
+	return ""
+}
 
 // Differences between this machine's clock and a provider's: some refuse requests that seem older than five minutes.
 const (
@@ -24,12 +35,10 @@ const (
 func (d *doctor) checkOnline(ctx context.Context) {
 	for _, id := range d.used() {
 		p := d.cfg.Providers[id]
-		base := strings.TrimSuffix(p.BaseURL.Reveal(), "/")
-		if base == "" {
-			base = providerBases[p.Type]
-		}
-		if base != "" {
+		if base := baseOf(p); base != "" {
 			d.checkProvider(ctx, id, base, p)
+		} else if p.Type != config.Scripted {
+			d.warn("online", "providers."+id+".region, or base_url", "%s was not asked: where it is is not in the configuration", id)
 		}
 	}
 }

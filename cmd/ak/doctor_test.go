@@ -73,6 +73,7 @@ func TestADoctorSeesWhatIsWrongWithAConfiguration(t *testing.T) {
 	}{
 		"a lossy store":         {head + tool + "session: {type: in_memory}", stateFail, "pay must never act twice", (*doctor).checkTools},
 		"a lossy store, agreed": {head + tool + "session: {type: in_memory, accept_loss: true}", stateWarn, "pay may act twice", (*doctor).checkTools},
+		"no MCP program":        {"providers: {o: {type: scripted}}\ntools: [{name: x, mcp: {command: [no-such-program]}}]\n", stateFail, "no-such-program", (*doctor).checkTools},
 		"a store":               {head + tool, stateOK, "at most once: pay", (*doctor).checkTools},
 		"everything reachable":  {head + tool + "egress: {allow: [0.0.0.0/0]}", stateWarn, "everything", (*doctor).checkEgress},
 		"cloud credentials":     {head + tool + "egress: {allow: [169.254.0.0/16]}", stateWarn, "credentials", (*doctor).checkEgress},

@@ -20,6 +20,13 @@ var otherVariables = []config.Variable{
 	{Name: config.EnvSecrets, Type: "text", Doc: "The folder of the files that <file:NAME> names."},
 	{Name: config.EnvOpenAIKey, Type: "text", Doc: "The default of api_key of providers of type openai."},
 	{Name: config.EnvOpenAIBaseURL, Type: "text", Doc: "The default of base_url of providers of type openai."},
+	{Name: config.EnvAnthropicKey, Type: "text", Doc: "The default of api_key of providers of type anthropic."},
+	{Name: config.EnvAnthropicBaseURL, Type: "text", Doc: "The default of base_url of providers of type anthropic."},
+	{Name: config.EnvGeminiKey, Type: "text", Doc: "The default of api_key of providers of type gemini."},
+	{Name: config.EnvGoogleKey, Type: "text", Doc: "The same, where " + config.EnvGeminiKey + " is not set."},
+	{Name: config.EnvBedrockToken, Type: "text", Doc: "The default of api_key of providers of type bedrock."},
+	{Name: config.EnvAWSRegion, Type: "text", Doc: "The default of region of providers of type bedrock."},
+	{Name: config.EnvAWSDefaultRegion, Type: "text", Doc: "The same, where " + config.EnvAWSRegion + " is not set."},
 	{Name: envAPIKey, Type: "text", Doc: "The key that commands send to a server; --api-key goes before it."},
 	{Name: envMemoryLimit, Type: "bytes, as in 900MiB", Doc: "Go's soft memory limit. Without it ak serve sets it to 90 % of the container's."},
 }

@@ -61,6 +61,23 @@ func (c *current) tools() map[string]*agentkernel.Tool {
 	return all
 }
 
+// hooks are an agent's hooks as the kernel holds them, those before it first.
+func (c *current) hooks(a config.Agent) (all []agentkernel.Hook) {
+	for _, h := range a.Hooks.Before {
+		key := hookKey{a.Name, h.Name}
+		all = append(all, agentkernel.Hook{Name: h.Name, Before: func(ctx context.Context, t *agentkernel.Turn) (agentkernel.Verdict, error) {
+			return c.parts.Load().hooks[key].Before(ctx, t)
+		}})
+	}
+	for _, h := range a.Hooks.After {
+		key := hookKey{a.Name, h.Name}
+		all = append(all, agentkernel.Hook{Name: h.Name, After: func(ctx context.Context, t *agentkernel.Turn, reply agentkernel.Reply) (agentkernel.Reply, error) {
+			return c.parts.Load().hooks[key].After(ctx, t, reply)
+		}})
+	}
+	return all
+}
+
 // reload takes keys, secrets and the log level from the configuration as it is now. Everything else stays as it was at
 // the start; if it has changed, the log says that a restart is needed.
 func (h *host) reload() {
@@ -119,7 +136,29 @@ func withSecretsOf(was, is *config.Config) *config.Config {
 			t.Reconcile = &config.Reconcile{HTTP: freshHTTP(t.Reconcile.HTTP, fresh.Reconcile.HTTP)}
 		}
 	}
+	c.Agents = slices.Clone(was.Agents)
+	for i := range c.Agents {
+		a := &c.Agents[i]
+		for _, fresh := range is.Agents {
+			if fresh.Name == a.Name {
+				a.Hooks.Before = freshHooks(a.Hooks.Before, fresh.Hooks.Before)
+				a.Hooks.After = freshHooks(a.Hooks.After, fresh.Hooks.After)
+			}
+		}
+	}
 	return &c
+}
+
+func freshHooks(was, is []config.Hook) []config.Hook {
+	was = slices.Clone(was)
+	for i := range was {
+		for _, fresh := range is {
+			if fresh.Name == was[i].Name {
+				was[i].HTTP = freshHTTP(was[i].HTTP, fresh.HTTP)
+			}
+		}
+	}
+	return was
 }
 
 // freshURL is the new URL if it differs from the old one in its secrets only.

@@ -30,7 +30,8 @@ execution.drain.delay, then running turns finish, or are handed over, within exe
 skipped when nothing runs and there is no other replica to take new requests. A second signal stops it hard; turns that
 were running then go on at the next start.
 
-SIGHUP reads keys, secrets and the log level again. Everything else needs a restart.`
+SIGHUP reads the keys of callers, keys and secrets of providers, tools and hooks, and the log level again. Everything else
+needs a restart, the secrets of MCP servers among them.`
 
 func (a *app) serveCommand() *cobra.Command {
 	var host string
@@ -162,9 +163,14 @@ func (h *host) start(ctx context.Context, store session.Store, servers *mcpServe
 		return telemetry.Sample{Running: h.Running, StoreUp: h.MemoryBackend == "connected", LeaseOK: h.Leased}
 	})
 	api := h.cfg.API
+	files := api.MaxFiles
+	if files == 0 {
+		files = -1 // none: to the server 0 is the default
+	}
 	return k, server.New(k, server.Config{
 		Version: kc.Version, Metrics: metrics.Handler(), Observer: metrics, Logger: h.log, Auth: h.gate.Authenticator,
 		MaxBody: api.MaxBody, BodyTimeout: api.BodyTimeout, MaxStreams: api.MaxStreams,
+		MaxFiles: files, MaxFileSize: api.MaxFileSize,
 	}), nil
 }
 

@@ -42,12 +42,16 @@ func openStore(ctx context.Context, cfg *config.Config) (session.Store, error) {
 type parts struct {
 	models map[string]model.Provider
 	tools  map[string]*agentkernel.Tool
+	hooks  map[hookKey]agentkernel.Hook
 	close  []func()
 }
 
+// hookKey names a hook: names are unique in an agent only.
+type hookKey struct{ agent, hook string }
+
 // makeParts makes the providers that an agent uses, and all tools.
 func makeParts(cfg *config.Config) (*parts, error) {
-	p := &parts{models: map[string]model.Provider{}, tools: map[string]*agentkernel.Tool{}}
+	p := &parts{models: map[string]model.Provider{}, tools: map[string]*agentkernel.Tool{}, hooks: map[hookKey]agentkernel.Hook{}}
 	for _, a := range cfg.Agents {
 		id, _ := a.ProviderAndModel()
 		if p.models[id] != nil {
@@ -78,7 +82,28 @@ func makeParts(cfg *config.Config) (*parts, error) {
 		tool.Approval = approval(t.Approval)
 		p.tools[t.Name] = tool
 	}
+	for _, a := range cfg.Agents {
+		if err := p.makeHooks(a, client); err != nil {
+			return nil, err
+		}
+	}
 	return p, nil
+}
+
+func (p *parts) makeHooks(a config.Agent, client *httptool.Client) error {
+	for _, list := range []struct {
+		hooks []config.Hook
+		make  func(httptool.HookSpec) (agentkernel.Hook, error)
+	}{{a.Hooks.Before, client.HookBefore}, {a.Hooks.After, client.HookAfter}} {
+		for _, h := range list.hooks {
+			made, err := list.make(httptool.HookSpec{Name: h.Name, Request: toolRequest(h.HTTP), Timeout: h.Timeout})
+			if err != nil {
+				return err
+			}
+			p.hooks[hookKey{a.Name, h.Name}] = made
+		}
+	}
+	return nil
 }
 
 // retire closes what is idle. Calls under way go on.

@@ -47,6 +47,7 @@ func kernelConfig(cfg *config.Config, now *current, servers *mcpServers) (agentk
 	tools := now.tools()
 	for _, a := range cfg.Agents {
 		agent := agentOf(a)
+		agent.Hooks = now.hooks(a)
 		for _, name := range a.Tools {
 			switch t, ok := tools[name]; {
 			case ok:
@@ -62,7 +63,7 @@ func kernelConfig(cfg *config.Config, now *current, servers *mcpServers) (agentk
 	return k, nil
 }
 
-// agentOf is an agent without its tools.
+// agentOf is an agent without its tools and hooks.
 func agentOf(a config.Agent) *agentkernel.Agent {
 	return &agentkernel.Agent{
 		Name: a.Name, Description: a.Description, Instructions: a.Instructions, Model: a.Model,

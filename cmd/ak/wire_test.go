@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -63,6 +64,7 @@ agents:
     output_schema: {type: object, properties: {x: {type: string}}}
     on_disconnect: cancel
     history: {turns: 12, tokens: 345, compact: drop}
+    hooks: {before: [{name: b1, http: {url: "http://127.0.0.1:1/"}}, {name: b2, http: {url: "http://127.0.0.1:1/"}}], after: [{name: a1, http: {url: "http://127.0.0.1:1/"}}]}
   - {name: b, model: o/m}
 `)
 	parts, err := makeParts(cfg)
@@ -84,7 +86,14 @@ agents:
 	}
 	a := *k.Agents[0]
 	pay, look := a.Tools[0], a.Tools[1]
-	a.Tools = nil
+	hooks := ""
+	for _, h := range a.Hooks {
+		hooks += fmt.Sprint(" ", h.Name, h.Before != nil, h.After != nil)
+	}
+	if hooks != " b1true false b2true false a1false true" {
+		t.Errorf("the hooks:%s", hooks)
+	}
+	a.Tools, a.Hooks = nil, nil
 	want := agentkernel.Agent{
 		Name: "a", Description: "d", Instructions: "i", Model: "o/m/x", Busy: agentkernel.Steer,
 		Limits:   agentkernel.Limits{Steps: 6, Attempts: 10, Tokens: 9000, Money: 1.5, Repeats: 4, Wall: 7 * time.Second, MaxTokens: 8, Queue: 5},
@@ -216,7 +225,7 @@ func TestOnlySecretsAreTakenFromAReloadedConfiguration(t *testing.T) {
 	const text = `
 providers: {p: {type: openai_compatible, base_url: "http://u:<file:pw>@h/v1", api_key: "<file:key>"}}
 tools: [{name: t, http: {url: "http://h/x?token=<file:key>", headers: {X-Key: "<file:key>"}}}]
-agents: [{name: a, model: p/m, tools: [t]}]
+agents: [{name: a, model: p/m, tools: [t], hooks: {before: [{name: h, http: {url: "http://h/", headers: {X-Key: "<file:key>"}}}]}}]
 `
 	dir := t.TempDir()
 	load := func(config_, key string) *config.Config {
@@ -237,6 +246,9 @@ agents: [{name: a, model: p/m, tools: [t]}]
 	if p.APIKey.Reveal() != "second" || p.BaseURL.Reveal() != "http://u:pw-second@h/v1" ||
 		tool.HTTP.URL.Reveal() != "http://h/x?token=second" || tool.HTTP.Headers["X-Key"].Reveal() != "second" {
 		t.Errorf("%s %s %s", p.APIKey.Reveal(), p.BaseURL.Reveal(), tool.HTTP.URL.Reveal())
+	}
+	if got.Agents[0].Hooks.Before[0].HTTP.Headers["X-Key"].Reveal() != "second" || was.Agents[0].Hooks.Before[0].HTTP.Headers["X-Key"].Reveal() != "first" {
+		t.Error("the hook's secret was not taken, or taken in place")
 	}
 	if was.Providers["p"].APIKey.Reveal() != "first" || was.Tools[0].HTTP.Headers["X-Key"].Reveal() != "first" {
 		t.Error("the configuration in use was changed")
