@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/agentkernel/agentkernel/fault"
+	"github.com/agentkernel/agentkernel/model"
 	"github.com/agentkernel/agentkernel/session"
 	"github.com/agentkernel/agentkernel/session/sessiontest"
 )
@@ -152,12 +153,18 @@ func TestNobodyAnswersADoubtAndTheTurnFailsWhenTheWaitEnds(t *testing.T) {
 
 func TestARetryDoesNotRepeatWhatWasDone(t *testing.T) {
 	faulty(t, func(t *testing.T, w *world, _ *sessiontest.Faulty, r *replica) {
-		r.cfg.Agents[0].Limits.Steps = 1
+		sick := true
+		r.cfg.Models["test"] = maybe(func(req *model.Request) (*model.Answer, error) {
+			if sick && len(req.Messages) > 1 {
+				return nil, fault.New(fault.Overloaded, "", "not now")
+			}
+			return script{w}.Generate(t.Context(), req, nil)
+		})
 		h := start(t, r, "once")
-		if i := state(t, h); i.State != session.Failed || i.Error.Kind != fault.Budget {
+		if i := state(t, h); i.State != session.Failed || i.Error.Kind != fault.Overloaded {
 			t.Fatalf("turn is %s, %+v", i.State, i.Error)
 		}
-		r.cfg.Agents[0].Limits.Steps = 5
+		sick = false
 		again, err := r.Retry(t.Context(), TurnRef{ID: h.ID()})
 		if err != nil {
 			t.Fatal(err)
