@@ -3,6 +3,7 @@ package agentkernel
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -182,6 +183,27 @@ func TestACorruptRecordIsAClearErrorOfThatSessionAlone(t *testing.T) {
 		}
 		if turns, _, err := r.Turns(t.Context(), TurnQuery{}); err != nil || len(turns) != 1 {
 			t.Errorf("%d turns listed, %v", len(turns), err)
+		}
+	})
+}
+
+// TestManySessionsThatCannotBeReadDoNotHoldUpTheOthers: they are due, and older than a page of them.
+func TestManySessionsThatCannotBeReadDoNotHoldUpTheOthers(t *testing.T) {
+	faulty(t, func(t *testing.T, w *world, store *sessiontest.Faulty, r *replica) {
+		h, err := r.Start(t.Context(), Request{Session: "s", Agent: "sleepy", Prompt: "x"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		state(t, h)
+		for n := range 3 * sweepPage {
+			bad := session.Record{Life: 1, Seq: 1, ID: "00", Data: []byte("not what was written")}
+			if err := store.Append(t.Context(), session.Key{ID: fmt.Sprint("bad", n)}, session.Position{}, bad, session.Attention{Due: 1}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(40 * time.Second)
+		if i := state(t, h); i.Waiting == nil || i.Waiting.Reason != session.WaitApproval {
+			t.Errorf("a sleeper behind them is %s, %+v", i.State, i.Waiting)
 		}
 	})
 }

@@ -83,6 +83,7 @@ type Kernel struct {
 	follow   following
 	phase    atomic.Int32
 	kick     chan struct{} // wakes the sweeper
+	stuck    stuck
 
 	blobs      blobs
 	version    atomic.Int32  // of the records it writes, 0 until the other replicas were seen
@@ -119,7 +120,7 @@ func Open(ctx context.Context, store session.Store, cfg Config) (*Kernel, error)
 	k := &Kernel{
 		cfg: cfg, store: store, id: newID("r"), log: cfg.Logger, obs: cfg.Observer, fp: cfg.Failpoints,
 		sessions: map[session.Key]*journal{}, lru: list.New(),
-		kick: make(chan struct{}, 1), follow: following{poke: make(chan struct{}, 1)},
+		kick: make(chan struct{}, 1), stuck: stuck{}, follow: following{poke: make(chan struct{}, 1)},
 	}
 	if _, local := store.(session.Local); local {
 		k.process = proc.Self()

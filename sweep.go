@@ -20,6 +20,36 @@ const (
 	ownRecheck = 10 // every so many sweeps the replica looks for sessions that name it but that it does not run
 )
 
+// stuck are the due sessions that this replica cannot read: corrupt ones, and those that a newer release wrote. They stay
+// due, and would fill the page that a sweep looks at; so the page grows by their number, and each is tried again ever more
+// rarely. Only the sweeper uses it.
+type stuck map[session.Key]retry
+
+type retry struct {
+	at    time.Time
+	after time.Duration
+}
+
+const (
+	firstRetry = 5 * time.Second
+	lastRetry  = 5 * time.Minute
+	maxStuck   = 4096 // more than that are forgotten and found again
+)
+
+// waits reports that it is too early to try a session again.
+func (s stuck) waits(key session.Key) bool { return time.Now().Before(s[key].at) }
+
+// add notes that a session could not be read, and reports whether that is news.
+func (s stuck) add(key session.Key) bool {
+	if len(s) >= maxStuck {
+		clear(s)
+	}
+	old, known := s[key]
+	wait := min(max(firstRetry, 2*old.after), lastRetry)
+	s[key] = retry{at: time.Now().Add(wait), after: wait}
+	return !known
+}
+
 func (k *Kernel) sweeps() {
 	next := time.Duration(0)
 	for round := 0; ; round++ {
@@ -50,10 +80,10 @@ func (k *Kernel) sweep(round int) time.Duration {
 	if err != nil || k.phase.Load() != operational {
 		return k.cfg.SweepInterval
 	}
-	full := k.attendAll("", nil)
+	_, full := k.attendAll("", nil)
 	for _, id := range dead {
-		found := k.attendAll(id, dead)
-		full = full || found
+		found, more := k.attendAll(id, dead)
+		full = full || more
 		if !found {
 			k.forgetDead(id)
 		}
@@ -67,23 +97,29 @@ func (k *Kernel) sweep(round int) time.Duration {
 	return min(next, k.cfg.SweepInterval)
 }
 
-// attendAll looks after the sessions of one owner, oldest first, and reports whether there may be more.
-func (k *Kernel) attendAll(owner string, dead []string) bool {
+// attendAll looks after the sessions of one owner, oldest first, and reports whether it found any, and whether there may
+// be more.
+func (k *Kernel) attendAll(owner string, dead []string) (found, more bool) {
 	before := now()
 	if owner != "" {
 		before = math.MaxInt64
 	}
 	ctx, cancel := k.opCtx()
-	heads, err := k.store.Due(ctx, owner, before, sweepPage)
+	page := sweepPage + len(k.stuck)
+	heads, err := k.store.Due(ctx, owner, before, page)
 	cancel()
 	k.storeSaid(err)
 	if err != nil {
-		return false
+		return true, false // it is not known that there is none
 	}
+	tried := false
 	for _, h := range heads {
-		k.attend(h, dead)
+		if !k.stuck.waits(h.Key) {
+			tried = true
+			k.attend(h, dead)
+		}
 	}
-	return len(heads) == sweepPage
+	return len(heads) > 0, tried && len(heads) == page
 }
 
 // attend does for one session what is due.
@@ -91,9 +127,16 @@ func (k *Kernel) attend(h session.Head, dead []string) {
 	j := k.open(h.Key)
 	defer j.unpin()
 	if err := j.refresh(); err != nil {
+		switch fault.KindOf(err) {
+		case fault.Corrupt, fault.Unreadable:
+			if !k.stuck.add(h.Key) {
+				return
+			}
+		}
 		k.log.Error("a session that needs attention cannot be read", "session", h.Key.ID, "error", err)
 		return
 	}
+	delete(k.stuck, h.Key)
 	ctx, cancel := k.opCtx()
 	defer cancel()
 	erase, cause := false, ""
