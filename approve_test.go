@@ -94,6 +94,31 @@ func TestAnApprovalIsDecidedOnce(t *testing.T) {
 	})
 }
 
+func TestWhatWasDecidedElsewhereIsSeenByWhoAsksAgain(t *testing.T) {
+	faulty(t, func(t *testing.T, w *world, _ *sessiontest.Faulty, r *replica) {
+		ask := Request{Session: "s", Prompt: "okay", Key: "k"}
+		h, err := r.Start(t.Context(), ask)
+		if err != nil {
+			t.Fatal(err)
+		}
+		state(t, h)
+		other := w.replica(w.config(), "", 0, "")
+		defer other.stop()
+		if _, err := other.Approve(t.Context(), TurnRef{ID: h.ID()}, Decision{}); err != nil {
+			t.Fatal(err)
+		}
+		there, _ := other.Turn("", h.ID())
+		state(t, there)
+		again, err := r.Start(t.Context(), ask)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i := state(t, again); i.State != session.Completed {
+			t.Errorf("who asks again at the first replica is told that it is %s", i.State)
+		}
+	})
+}
+
 func TestAnApprovalThatNobodyGivesIsADenial(t *testing.T) {
 	faulty(t, func(t *testing.T, w *world, _ *sessiontest.Faulty, r *replica) {
 		h, _ := questions(t, r, "okay") // expires after a minute

@@ -118,7 +118,7 @@ func enumerate(t *testing.T, open stores) {
 		for _, name := range hits {
 			nth[name]++
 			passed[name] = true
-			modes := []string{"crash", "stall"}
+			modes := []string{"crash", "stall", "drain"}
 			if name == failpoint.AppendAfter {
 				modes = append(modes, "lost")
 			}
@@ -160,6 +160,12 @@ func crashed(t *testing.T, open stores, prompts []string, name failpoint.Name, n
 	w := newWorld(t, store)
 	first := w.replica(w.config(), name, nth, mode)
 	defer first.stop()
+	var second *replica
+	if mode == "drain" { // it hands over to a replica that is there already
+		w.store = another()
+		second = w.replica(w.config(), "", 0, "")
+		defer second.stop()
+	}
 	clientDone := make(chan struct{})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
@@ -175,9 +181,11 @@ func crashed(t *testing.T, open stores, prompts []string, name failpoint.Name, n
 	case <-first.struck:
 	case <-clientDone: // a lost answer stops nothing; and calls that end together may need one record less than before
 	}
-	w.store = another()
-	second := w.replica(w.config(), "", 0, "")
-	defer second.stop()
+	if second == nil {
+		w.store = another()
+		second = w.replica(w.config(), "", 0, "")
+		defer second.stop()
+	}
 	for i := range prompts {
 		if err := w.finish(ctx, second, request(prompts, i)); err != nil {
 			t.Fatal(err)

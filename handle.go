@@ -162,14 +162,28 @@ func (j *journal) pastInfo(ctx context.Context, id session.TurnID) (*TurnInfo, e
 	return info(&session.Session{Key: j.key}, t), nil
 }
 
-// Settle waits until the turn is settled: see [TurnInfo.Settled].
+// Settle waits until the turn is settled: see [TurnInfo.Settled]. That a turn waits is believed only of a fold that was
+// compared with the store just now: what it waits for may have come at another replica.
 func (h *Handle) Settle(ctx context.Context) (*TurnInfo, error) {
 	j := h.k.open(h.key)
 	defer j.unpin()
 	defer h.k.follow.add(j)()
-	var i *TurnInfo
-	err := j.wait(ctx, func(s *session.Session) (bool, error) {
-		t, err := j.lookup(s, h.id)
+	i, err := j.settled(ctx, h.id)
+	if err == nil && !i.State.Ended() {
+		if err := j.refresh(); err != nil {
+			return nil, err
+		}
+		i, err = j.settled(ctx, h.id)
+	}
+	if errors.Is(err, errPast) {
+		return j.pastInfo(ctx, h.id)
+	}
+	return i, err
+}
+
+func (j *journal) settled(ctx context.Context, id session.TurnID) (i *TurnInfo, err error) {
+	err = j.wait(ctx, func(s *session.Session) (bool, error) {
+		t, err := j.lookup(s, id)
 		if err != nil {
 			return false, err
 		}
@@ -180,9 +194,6 @@ func (h *Handle) Settle(ctx context.Context) (*TurnInfo, error) {
 		i = info(s, t)
 		return true, nil
 	})
-	if errors.Is(err, errPast) {
-		return j.pastInfo(ctx, h.id)
-	}
 	return i, err
 }
 
@@ -196,5 +207,5 @@ func (h *Handle) Wait(ctx context.Context) (Reply, error) {
 	if err := i.Err(); err != nil {
 		return Reply{}, err
 	}
-	return Reply{Text: *i.Result, Value: i.Value}, nil
+	return Reply{Text: *i.Result, Value: i.Value, Degraded: i.Degraded}, nil
 }

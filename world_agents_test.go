@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/agentkernel/agentkernel/fault"
 	"github.com/agentkernel/agentkernel/model"
 	"github.com/agentkernel/agentkernel/session"
 )
@@ -111,7 +112,11 @@ func (r *replica) meddle(ctx context.Context, c ToolCall) error {
 		_, err := r.Cancel(ctx, TurnRef{ID: c.Turn})
 		return err
 	case "chat":
-		h, err := r.Start(ctx, Request{Session: c.Session, Agent: "steered", Prompt: "read", Key: "chat"})
+		req := Request{Session: c.Session, Agent: "steered", Prompt: "read", Key: "chat"}
+		h, err := r.Start(ctx, req)
+		for fault.KindOf(err) == fault.Unavailable && pause(ctx, 100*time.Millisecond) { // it is leaving, or its store is dead
+			h, err = r.Start(ctx, req)
+		}
 		if err == nil && (!h.Steered() || h.ID() != c.Turn) {
 			r.w.violation("the message became turn %s", h.ID())
 		}

@@ -54,13 +54,14 @@ type replica struct {
 	// the place to act at
 	name failpoint.Name
 	nth  int
-	mode string // crash, stall or lost
+	mode string // crash, stall, lost or drain
 	seen int
 
 	frozen  bool
 	dead    bool
 	struck  chan struct{} // closed when the place was reached
 	release chan struct{}
+	drained sync.WaitGroup
 }
 
 var errLost = errors.New("the answer was lost")
@@ -93,9 +94,15 @@ func (r *replica) on(n failpoint.Name) error {
 	if n == r.name && !r.frozen {
 		r.seen++
 		if r.seen == r.nth {
-			if r.mode == "lost" {
+			switch r.mode {
+			case "lost":
 				r.mu.Unlock()
 				return errLost
+			case "drain":
+				close(r.struck)
+				r.mu.Unlock()
+				r.drained.Go(func() { _ = r.Drain(context.Background(), 0, time.Minute) })
+				return nil
 			}
 			r.frozen, r.dead = true, r.mode == "crash"
 			close(r.struck)
@@ -136,6 +143,7 @@ func (r *replica) stop() {
 	<-r.Kernel.ctx.Done()
 	r.thaw()
 	<-done
+	r.drained.Wait()
 }
 
 func (r *replica) alive(call func(context.Context, ToolCall) (string, error)) func(context.Context, ToolCall) (string, error) {
