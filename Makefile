@@ -48,6 +48,9 @@ bench: | check-go
 lint: | check-go
 	@GO='$(GO)' ./scripts/lint.sh
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+	@echo "== gofumpt"
+	@unformatted=$$($(GO) run mvdan.cc/gofumpt@v0.12.0 -l .) && test -z "$$unformatted" || { \
+	  echo "Error: not in gofumpt's form: $$unformatted"; echo "Try: $(GO) run mvdan.cc/gofumpt@v0.12.0 -w ."; exit 1; }
 
 clean:
 	rm -rf bin

@@ -126,6 +126,7 @@ func enumerate(t *testing.T, open stores) {
 				cases++
 				n := nth[name]
 				t.Run(fmt.Sprintf("%s/%s.%d/%s", shape.name, name, n, mode), func(t *testing.T) {
+					t.Parallel()
 					synctest.Test(t, func(t *testing.T) { crashed(t, open, shape.prompts, name, n, mode, want) })
 				})
 			}
@@ -359,9 +360,14 @@ func TestACrashOfAnEraseIsFinishedByTheNextReplica(t *testing.T) {
 		nth   int
 		mode  string
 	}{
-		{failpoint.AppendBefore, 3, "crash"}, {failpoint.AppendAfter, 3, "crash"}, {failpoint.AppendAfter, 3, "lost"},
-		{failpoint.EraseBefore, 1, "crash"}, {failpoint.EraseAfter, 1, "crash"},
-		{failpoint.AppendAfter, 3, "stall"}, {failpoint.EraseBefore, 1, "stall"}, {failpoint.EraseAfter, 1, "stall"},
+		{failpoint.AppendBefore, 3, "crash"},
+		{failpoint.AppendAfter, 3, "crash"},
+		{failpoint.AppendAfter, 3, "lost"},
+		{failpoint.EraseBefore, 1, "crash"},
+		{failpoint.EraseAfter, 1, "crash"},
+		{failpoint.AppendAfter, 3, "stall"},
+		{failpoint.EraseBefore, 1, "stall"},
+		{failpoint.EraseAfter, 1, "stall"},
 	} {
 		t.Run(fmt.Sprint(c.place, "/", c.mode), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

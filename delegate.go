@@ -42,8 +42,10 @@ func (a *Agent) delegation(all map[string]*Agent) (problems []string) {
 		if sub := all[name]; sub == nil || sub == a {
 			bad("sub-agent %s is no other agent", name)
 		} else {
-			a.delegates = append(a.delegates, model.Tool{Name: askPrefix + name, Parameters: askParameters,
-				Description: strings.TrimSpace("Ask agent " + name + ", which works on it alone and answers. " + sub.Description)})
+			a.delegates = append(a.delegates, model.Tool{
+				Name: askPrefix + name, Parameters: askParameters,
+				Description: strings.TrimSpace("Ask agent " + name + ", which works on it alone and answers. " + sub.Description),
+			})
 		}
 	}
 	for _, name := range a.Handoffs {
@@ -52,8 +54,10 @@ func (a *Agent) delegation(all map[string]*Agent) (problems []string) {
 		} else if a.Busy == Steer && !other.native {
 			bad("it is steered, and %s could not hear what the user says: its runner is not the native loop", name)
 		} else {
-			a.delegates = append(a.delegates, model.Tool{Name: handOffPrefix + name, Parameters: handOffParameters,
-				Description: strings.TrimSpace("Hand this conversation over to agent " + name + ", which goes on from here. " + other.Description)})
+			a.delegates = append(a.delegates, model.Tool{
+				Name: handOffPrefix + name, Parameters: handOffParameters,
+				Description: strings.TrimSpace("Hand this conversation over to agent " + name + ", which goes on from here. " + other.Description),
+			})
 		}
 	}
 	for i, d := range a.delegates {

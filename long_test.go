@@ -62,8 +62,10 @@ func TestASessionOfTenThousandTurnsStaysSmallAndErasesWhole(t *testing.T) {
 		runtime.GC()
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
-		return weight{turns: turns, goroutines: runtime.NumGoroutine(), heap: int64(m.HeapAlloc), file: sizeOf(t, dir),
-			records: f.s.At.Len - f.snapped, took: took}
+		return weight{
+			turns: turns, goroutines: runtime.NumGoroutine(), heap: int64(m.HeapAlloc), file: sizeOf(t, dir),
+			records: f.s.At.Len - f.snapped, took: took,
+		}
 	}
 	var weights []weight
 	for n := 1; n <= 10_000; n++ {

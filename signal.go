@@ -255,8 +255,10 @@ func (k *Kernel) Retry(ctx context.Context, ref TurnRef) (*Handle, error) {
 			return fault.New(fault.Conflict, "", "turn %s is %s", id, t.State).WithTry("retry failed and cancelled turns only")
 		}
 		agent, err = k.agent(t.Request.Agent)
-		a = session.Request{Agent: t.Request.Agent, Input: t.Request.Input, Extra: t.Request.Extra, RetryOf: t.Ref,
-			Key: "retry:" + id.String(), Digest: id.Tag}
+		a = session.Request{
+			Agent: t.Request.Agent, Input: t.Request.Input, Extra: t.Request.Extra, RetryOf: t.Ref,
+			Key: "retry:" + id.String(), Digest: id.Tag,
+		}
 		return err
 	})
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/agentkernel/agentkernel/fault"
 	"github.com/agentkernel/agentkernel/internal/failpoint"
@@ -12,8 +13,6 @@ import (
 	"github.com/agentkernel/agentkernel/session"
 	"github.com/agentkernel/agentkernel/session/sessiontest"
 	"github.com/agentkernel/agentkernel/store/memory"
-
-	"testing/synctest"
 )
 
 func steered(t *testing.T, r *replica, prompt, key string) *Handle {

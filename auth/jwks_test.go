@@ -115,8 +115,8 @@ func TestNonsenseDoesNotReplaceGoodKeys(t *testing.T) {
 	text := func(s string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(s)) }
 	}
-	weak, encrypting, secret, unnamed := one.public(), one.public(), one.public(), one.public()
-	weak = object{"kty": "RSA", "kid": "one", "n": b64(make([]byte, 128)), "e": "AQAB"}
+	encrypting, secret, unnamed := one.public(), one.public(), one.public()
+	weak := object{"kty": "RSA", "kid": "one", "n": b64(make([]byte, 128)), "e": "AQAB"}
 	encrypting["use"] = "enc"
 	maps.Copy(secret, object{"kty": "oct", "k": "c2VjcmV0"})
 	delete(unnamed, "kid")

@@ -14,8 +14,12 @@ import (
 
 func signers() []signer {
 	return []signer{
-		{"rsa", "RS256", rsaPair}, {"rsa", "PS256", rsaPair}, {"p256", "ES256", p256Pair},
-		{"p384", "ES384", p384Pair}, {"p521", "ES512", p521Pair}, {"ed", "EdDSA", edPair},
+		{"rsa", "RS256", rsaPair},
+		{"rsa", "PS256", rsaPair},
+		{"p256", "ES256", p256Pair},
+		{"p384", "ES384", p384Pair},
+		{"p521", "ES512", p521Pair},
+		{"ed", "EdDSA", edPair},
 	}
 }
 
@@ -142,8 +146,13 @@ func TestClocksMayDifferByTheLeewayOnly(t *testing.T) {
 		at    float64
 		want  bool
 	}{
-		{"exp", float64(now - 60), true}, {"exp", float64(now - 61), false}, {"exp", float64(now) + 0.5, true},
-		{"nbf", float64(now + 60), true}, {"nbf", float64(now + 61), false}, {"iat", float64(now + 60), true}, {"iat", float64(now + 61), false},
+		{"exp", float64(now - 60), true},
+		{"exp", float64(now - 61), false},
+		{"exp", float64(now) + 0.5, true},
+		{"nbf", float64(now + 60), true},
+		{"nbf", float64(now + 61), false},
+		{"iat", float64(now + 60), true},
+		{"iat", float64(now + 61), false},
 	} {
 		claims := g.good()
 		claims[c.claim] = c.at

@@ -91,18 +91,28 @@ func TestProvidersTakeTheVariablesOfTheirVendors(t *testing.T) {
 		want map[string]string // printed path to value
 		from map[string]string
 	}{
-		"anthropic": {[]string{"ANTHROPIC_API_KEY=canary-a", "ANTHROPIC_BASE_URL=http://proxy"},
+		"anthropic": {
+			[]string{"ANTHROPIC_API_KEY=canary-a", "ANTHROPIC_BASE_URL=http://proxy"},
 			map[string]string{"anthropic.api_key": Mask, "anthropic.base_url": "http://proxy", "anthropic.type": "anthropic"},
-			map[string]string{"anthropic.api_key": "env ANTHROPIC_API_KEY", "anthropic.base_url": "env ANTHROPIC_BASE_URL"}},
+			map[string]string{"anthropic.api_key": "env ANTHROPIC_API_KEY", "anthropic.base_url": "env ANTHROPIC_BASE_URL"},
+		},
 		"anthropic alone": {nil, map[string]string{"anthropic.base_url": "https://api.anthropic.com"}, map[string]string{"anthropic.base_url": "default"}},
-		"gemini": {[]string{"GEMINI_API_KEY=canary-a", "GOOGLE_API_KEY=canary-b"},
-			map[string]string{"gemini.api_key": Mask, "gemini.type": "gemini"}, map[string]string{"gemini.api_key": "env GEMINI_API_KEY"}},
+		"gemini": {
+			[]string{"GEMINI_API_KEY=canary-a", "GOOGLE_API_KEY=canary-b"},
+			map[string]string{"gemini.api_key": Mask, "gemini.type": "gemini"},
+			map[string]string{"gemini.api_key": "env GEMINI_API_KEY"},
+		},
 		"google": {[]string{"GOOGLE_API_KEY=canary-b"}, map[string]string{"gemini.api_key": Mask}, map[string]string{"gemini.api_key": "env GOOGLE_API_KEY"}},
-		"bedrock": {[]string{"AWS_REGION=us-east-2", "AWS_DEFAULT_REGION=us-west-1", "AWS_BEARER_TOKEN_BEDROCK=canary-c"},
+		"bedrock": {
+			[]string{"AWS_REGION=us-east-2", "AWS_DEFAULT_REGION=us-west-1", "AWS_BEARER_TOKEN_BEDROCK=canary-c"},
 			map[string]string{"bedrock.region": "us-east-2", "bedrock.api_key": Mask, "eu.region": "eu-west-3"},
-			map[string]string{"bedrock.region": "env AWS_REGION", "bedrock.api_key": "env AWS_BEARER_TOKEN_BEDROCK", "eu.region": "config.yaml:1"}},
-		"bedrock's other variable": {[]string{"AWS_DEFAULT_REGION=us-west-1"}, map[string]string{"bedrock.region": "us-west-1"},
-			map[string]string{"bedrock.region": "env AWS_DEFAULT_REGION"}},
+			map[string]string{"bedrock.region": "env AWS_REGION", "bedrock.api_key": "env AWS_BEARER_TOKEN_BEDROCK", "eu.region": "config.yaml:1"},
+		},
+		"bedrock's other variable": {
+			[]string{"AWS_DEFAULT_REGION=us-west-1"},
+			map[string]string{"bedrock.region": "us-west-1"},
+			map[string]string{"bedrock.region": "env AWS_DEFAULT_REGION"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := mustLoad(t, text, Options{Env: try.env})

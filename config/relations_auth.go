@@ -66,8 +66,11 @@ func (c *checker) jwt(a Auth) {
 		required   bool
 		example    string
 	}{
-		{"issuer", j.Issuer, true, "issuer: https://login.example.com"}, {"audience", j.Audience, true, "audience: agents"},
-		{"jwks_url", j.JWKSURL.Reveal(), false, ""}, {"tenant_claim", j.TenantClaim, false, ""}, {"roles_claim", j.RolesClaim, false, ""},
+		{"issuer", j.Issuer, true, "issuer: https://login.example.com"},
+		{"audience", j.Audience, true, "audience: agents"},
+		{"jwks_url", j.JWKSURL.Reveal(), false, ""},
+		{"tenant_claim", j.TenantClaim, false, ""},
+		{"roles_claim", j.RolesClaim, false, ""},
 	} {
 		at := "auth.jwt." + f.key
 		switch {

@@ -53,8 +53,13 @@ func TestOnlyACompleteAnswerSettles(t *testing.T) {
 
 func TestACallNeedsANameAndAnObject(t *testing.T) {
 	for _, c := range []struct{ name, args, want string }{
-		{"f", "", "{}"}, {"f", " null ", "{}"}, {"f", ` {"a":1} `, `{"a":1}`},
-		{"f", `{"a":`, ""}, {"f", `[1]`, ""}, {"f", `"x"`, ""}, {"", `{}`, ""},
+		{"f", "", "{}"},
+		{"f", " null ", "{}"},
+		{"f", ` {"a":1} `, `{"a":1}`},
+		{"f", `{"a":`, ""},
+		{"f", `[1]`, ""},
+		{"f", `"x"`, ""},
+		{"", `{}`, ""},
 	} {
 		call, err := CallOf(0, "id", c.name, []byte(c.args))
 		if (err != nil) != (c.want == "") || err != nil && fault.KindOf(err) != fault.Truncated || err == nil && string(call.Args) != c.want {

@@ -321,9 +321,15 @@ const canary = "CANARY7d1f"
 func TestACredentialIsNeverRepeated(t *testing.T) {
 	x, _ := guarded(t)
 	for _, header := range [][]string{
-		{"Authorization", "Bearer ak_" + canary}, {"Authorization", "Bearer " + canary + "." + canary + "." + canary}, {"Authorization", canary},
-		{"Authorization", "Basic " + canary}, {"Authorization", canary + " x"}, {"X-API-Key", canary}, {"X-API-Key", "ak_" + canary},
-		{"Authorization", "Bearer " + strings.Repeat(canary, 2000)}, {"Authorization", `Bearer "` + canary + `"`},
+		{"Authorization", "Bearer ak_" + canary},
+		{"Authorization", "Bearer " + canary + "." + canary + "." + canary},
+		{"Authorization", canary},
+		{"Authorization", "Basic " + canary},
+		{"Authorization", canary + " x"},
+		{"X-API-Key", canary},
+		{"X-API-Key", "ak_" + canary},
+		{"Authorization", "Bearer " + strings.Repeat(canary, 2000)},
+		{"Authorization", `Bearer "` + canary + `"`},
 		{"Authorization", "Bearer ak_x", "X-API-Key", canary},
 	} {
 		for _, path := range []string{"/api/v1/agents", "/api/v1/sessions/s", "/metrics", "/health?verbose"} {

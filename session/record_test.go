@@ -97,8 +97,10 @@ func TestDecodeTellsNewerFromCorrupt(t *testing.T) {
 	}{
 		{"as written", `{"v":1,"life":1,"seq":5,"nonce":"","writer":"r","at":1,"events":null}`, "", ""},
 		{"a field that this release does not know", `{"v":1,"life":1,"seq":5,"mood":"good","events":[{"type":"x","mood":1}]}`, "", ""},
-		{"a newer version", fmt.Sprintf(`{"v":%d,"life":1,"seq":5,"events":[]}`, session.Reads+1), fault.Unreadable,
-			fmt.Sprintf("version %d, this release reads up to %d", session.Reads+1, session.Reads)},
+		{
+			"a newer version", fmt.Sprintf(`{"v":%d,"life":1,"seq":5,"events":[]}`, session.Reads+1), fault.Unreadable,
+			fmt.Sprintf("version %d, this release reads up to %d", session.Reads+1, session.Reads),
+		},
 		{"a newer version with fields of other shapes", `{"v":3,"life":"one","seq":[5],"events":{}}`, fault.Unreadable, "version 3"},
 		{"a newer version, although in another place", `{"v":9,"life":9,"seq":9}`, fault.Unreadable, "version 9"},
 		{"this version with fields of other shapes", `{"v":1,"life":"one","seq":5}`, fault.Corrupt, "is not a record"},

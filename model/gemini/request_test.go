@@ -29,7 +29,8 @@ func said(id, name, content string, isError bool) model.Message {
 func conversation() []model.Message {
 	return []model.Message{
 		{Role: model.User, Parts: []model.Part{
-			{Text: "look"}, {File: &model.File{MediaType: "image/png", Data: []byte("png")}},
+			{Text: "look"},
+			{File: &model.File{MediaType: "image/png", Data: []byte("png")}},
 			{File: &model.File{MediaType: "text/csv; charset=utf-8", Data: []byte("a,b")}},
 		}},
 		{Role: model.Assistant, Parts: []model.Part{

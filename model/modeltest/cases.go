@@ -60,11 +60,13 @@ func answerCases() []*testCase {
 			want := model.Usage{Input: 3, Output: 4}
 			p.expect(o.answer.Usage == want, "the usage is %+v, want %+v", o.answer.Usage, want)
 		}},
-		{name: "what came from a cache is part of the input", step: Step{Cached: 2}, replies: say("four words in all"),
+		{
+			name: "what came from a cache is part of the input", step: Step{Cached: 2}, replies: say("four words in all"),
 			verify: func(p *probe, o *outcome) {
 				want := model.Usage{Input: 3, Cached: 2, Output: 4}
 				p.expect(o.answer.Usage == want, "the usage is %+v, want %+v", o.answer.Usage, want)
-			}},
+			},
+		},
 		{
 			name: "parallel tool calls are told apart", req: withTools(question("go")),
 			replies: calling("", look("a"), scripted.Call{Tool: "now"}, look(`b "quoted" \ 語`)),
@@ -97,10 +99,12 @@ func answerCases() []*testCase {
 			a, err := p.provider.Generate(p.ctx, question("x"), nil)
 			p.expect(err == nil && a != nil && a.Message.Text() != "", "got %v, %v", a, err)
 		}},
-		{name: "a slow stream is no failure", step: Step{Pace: scripted.Duration(2 * time.Millisecond)},
+		{
+			name: "a slow stream is no failure", step: Step{Pace: scripted.Duration(2 * time.Millisecond)},
 			replies: say("slow but sure"), verify: func(p *probe, o *outcome) {
 				p.expect(o.text() == "slow but sure", "the text is %q", o.text())
-			}},
+			},
+		},
 		{name: "calls at the same time do not mix", replies: say("you are ${text}"), check: concurrentCalls},
 	}
 }

@@ -26,7 +26,8 @@ func wireCases() []*testCase {
 			p.expect(jsonEqual(got.Tools, full.Tools), "the tools are %s, want %s", encode(got.Tools), encode(full.Tools))
 			p.expect(p.server.Requests()[0].Stream, "no stream was asked for")
 		}},
-		{name: "call ids of any origin are paired", req: repeatedIDs(),
+		{
+			name: "call ids of any origin are paired", req: repeatedIDs(),
 			verify: func(p *probe, _ *outcome) {
 				got := p.server.Requests()[0].Request
 				if !p.expect(got != nil, "the server refused the conversation") {
@@ -42,7 +43,8 @@ func wireCases() []*testCase {
 				}
 				want := []string{"look1", "now2", "look3", "look1", "now2", "look3"}
 				p.expect(slices.Equal(results, want), "the results belong to %q, want %q", results, want)
-			}},
+			},
+		},
 		{name: "the request is left as it was", check: func(p *probe) {
 			before := string(encode(full))
 			o := p.generate(p.ctx, full)

@@ -75,7 +75,8 @@ func retryAfterHints(status int, err *WireError, more ...headerRow) []hintRow {
 		hints = append(hints, hintRow{r.name, Step{Status: status, Headers: r.headers, Error: err}, fault.Throttled, r.want})
 	}
 	return append(hints, hintRow{
-		"of an overloaded server", Step{Status: 503, Headers: map[string]string{"Retry-After": "9"}},
+		"of an overloaded server",
+		Step{Status: 503, Headers: map[string]string{"Retry-After": "9"}},
 		fault.Overloaded, exactly(9 * time.Second),
 	})
 }

@@ -147,8 +147,11 @@ type point struct {
 
 func (s *Step) points() []point {
 	return []point{
-		{"malformed_at", s.MalformedAt}, {"error_at", s.ErrorAt}, {"cut_after", s.CutAfter},
-		{"end_after", s.EndAfter}, {"stall_after", s.StallAfter},
+		{"malformed_at", s.MalformedAt},
+		{"error_at", s.ErrorAt},
+		{"cut_after", s.CutAfter},
+		{"end_after", s.EndAfter},
+		{"stall_after", s.StallAfter},
 	}
 }
 

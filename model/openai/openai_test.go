@@ -59,27 +59,43 @@ var bodies = []struct {
 			"function":{"name":"f","arguments":"{\"x\":1}"}}]},"finish_reason":"tool_calls"}]}`, "", `a f {"x":1}`, ""},
 	{"one JSON body that is an error", whole, `{"error":{"code":503,"message":"no room"}}`, "", "", fault.Overloaded},
 	{"one JSON body without an end", whole, `{"choices":[{"message":{"content":"hi"}}]}`, "", "", fault.Truncated},
-	{"calls without index", stream, sse(`{"choices":[{"delta":{"tool_calls":[{"id":"a","function":{"name":"f","arguments":"{}"}},`+
-		`{"id":"b","function":{"name":"g","arguments":"{\"y\""}}]}}]}`,
-		`{"choices":[{"delta":{"tool_calls":[{"function":{"arguments":":2}"}}]},"finish_reason":"tool_calls"}]}`),
-		"", `a f {} b g {"y":2}`, ""},
-	{"all calls at index 0", stream, sse(`{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]}}]}`,
-		`{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"b","function":{"name":"g","arguments":"{}"}}]},"finish_reason":"stop"}]}`),
-		"", `a f {} b g {}`, ""},
-	{"interleaved calls", stream, sse(
-		`{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{\"x\":"}},{"index":1,"id":"b","function":{"name":"g","arguments":""}}]}}]}`,
-		`{"choices":[{"delta":{"tool_calls":[{"index":1,"function":{"arguments":"{}"}},{"index":0,"function":{"arguments":"1}"}}]},"finish_reason":"tool_calls"}]}`),
-		"", `a f {"x":1} b g {}`, ""},
-	{"a call without id and arguments", stream, sse(`{"choices":[{"delta":{"tool_calls":[{"index":-1,"function":{"name":"f"}}]},"finish_reason":"stop"}]}`),
-		"", `call_0 f {}`, ""},
-	{"null arguments", stream, sse(`{"choices":[{"delta":{"tool_calls":[{"id":"a","function":{"name":"f","arguments":"null"}}]},"finish_reason":"stop"}]}`),
-		"", `a f {}`, ""},
-	{"arguments as an object", stream, sse(`{"choices":[{"delta":{"tool_calls":[{"id":"a","function":{"name":"f","arguments":{"x":1}}}]},"finish_reason":"stop"}]}`),
-		"", `a f {"x":1}`, ""},
-	{"arguments that are a list", stream, sse(`{"choices":[{"delta":{"tool_calls":[{"id":"a","function":{"name":"f","arguments":"[1]"}}]},"finish_reason":"tool_calls"}]}`),
-		"", "", fault.Truncated},
-	{"a call without a name", stream, sse(`{"choices":[{"delta":{"tool_calls":[{"id":"a","function":{"arguments":"{}"}}]},"finish_reason":"tool_calls"}]}`),
-		"", "", fault.Truncated},
+	{
+		"calls without index", stream, sse(`{"choices":[{"delta":{"tool_calls":[{"id":"a","function":{"name":"f","arguments":"{}"}},`+
+			`{"id":"b","function":{"name":"g","arguments":"{\"y\""}}]}}]}`,
+			`{"choices":[{"delta":{"tool_calls":[{"function":{"arguments":":2}"}}]},"finish_reason":"tool_calls"}]}`),
+		"", `a f {} b g {"y":2}`, "",
+	},
+	{
+		"all calls at index 0", stream, sse(`{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]}}]}`,
+			`{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"b","function":{"name":"g","arguments":"{}"}}]},"finish_reason":"stop"}]}`),
+		"", `a f {} b g {}`, "",
+	},
+	{
+		"interleaved calls", stream, sse(
+			`{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{\"x\":"}},{"index":1,"id":"b","function":{"name":"g","arguments":""}}]}}]}`,
+			`{"choices":[{"delta":{"tool_calls":[{"index":1,"function":{"arguments":"{}"}},{"index":0,"function":{"arguments":"1}"}}]},"finish_reason":"tool_calls"}]}`),
+		"", `a f {"x":1} b g {}`, "",
+	},
+	{
+		"a call without id and arguments", stream, sse(`{"choices":[{"delta":{"tool_calls":[{"index":-1,"function":{"name":"f"}}]},"finish_reason":"stop"}]}`),
+		"", `call_0 f {}`, "",
+	},
+	{
+		"null arguments", stream, sse(`{"choices":[{"delta":{"tool_calls":[{"id":"a","function":{"name":"f","arguments":"null"}}]},"finish_reason":"stop"}]}`),
+		"", `a f {}`, "",
+	},
+	{
+		"arguments as an object", stream, sse(`{"choices":[{"delta":{"tool_calls":[{"id":"a","function":{"name":"f","arguments":{"x":1}}}]},"finish_reason":"stop"}]}`),
+		"", `a f {"x":1}`, "",
+	},
+	{
+		"arguments that are a list", stream, sse(`{"choices":[{"delta":{"tool_calls":[{"id":"a","function":{"name":"f","arguments":"[1]"}}]},"finish_reason":"tool_calls"}]}`),
+		"", "", fault.Truncated,
+	},
+	{
+		"a call without a name", stream, sse(`{"choices":[{"delta":{"tool_calls":[{"id":"a","function":{"arguments":"{}"}}]},"finish_reason":"tool_calls"}]}`),
+		"", "", fault.Truncated,
+	},
 	{"an end for calls that did not come", stream, sse(`{"choices":[{"delta":{"content":"hi"},"finish_reason":"tool_calls"}]}`), "", "", fault.Truncated},
 	{"content in parts", stream, sse(`{"choices":[{"delta":{"content":[{"type":"thinking"},{"type":"text","text":"hi"}]},"finish_reason":"eos"}]}`), "hi", "", ""},
 	{"an empty finish reason is none", stream, sse(`{"choices":[{"delta":{"content":"hi"},"finish_reason":""}]}`), "", "", fault.Truncated},

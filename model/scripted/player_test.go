@@ -112,16 +112,36 @@ func TestTheBuiltInScriptCallsTools(t *testing.T) {
 		results []string
 		want    string
 	}{
-		{"charge order A-1 12.50", []string{`{"amount":12.50,"order":"A-1"}`}, []string{"paid"},
-			"I charged order A-1 with 12.50: paid"},
-		{"Please charge the order 77 with $3", []string{`{"amount":3,"order":"77"}`}, []string{"paid"},
-			"I charged order 77 with 3: paid"},
-		{"What is the weather in New York today?", []string{`{"city":"New York"}`}, []string{"sunny"},
-			"The weather in New York: sunny"},
-		{"compare Paris and Rome", []string{`{"city":"Paris"}`, `{"city":"Rome"}`}, []string{"rain", "sun"},
-			"Paris: rain\nRome: sun"},
-		{"Compare the weather in Paris and Rome, please.", []string{`{"city":"Paris"}`, `{"city":"Rome"}`},
-			[]string{"rain", "sun"}, "Paris: rain\nRome: sun"},
+		{
+			"charge order A-1 12.50",
+			[]string{`{"amount":12.50,"order":"A-1"}`},
+			[]string{"paid"},
+			"I charged order A-1 with 12.50: paid",
+		},
+		{
+			"Please charge the order 77 with $3",
+			[]string{`{"amount":3,"order":"77"}`},
+			[]string{"paid"},
+			"I charged order 77 with 3: paid",
+		},
+		{
+			"What is the weather in New York today?",
+			[]string{`{"city":"New York"}`},
+			[]string{"sunny"},
+			"The weather in New York: sunny",
+		},
+		{
+			"compare Paris and Rome",
+			[]string{`{"city":"Paris"}`, `{"city":"Rome"}`},
+			[]string{"rain", "sun"},
+			"Paris: rain\nRome: sun",
+		},
+		{
+			"Compare the weather in Paris and Rome, please.",
+			[]string{`{"city":"Paris"}`, `{"city":"Rome"}`},
+			[]string{"rain", "sun"},
+			"Paris: rain\nRome: sun",
+		},
 	}
 	for _, c := range cases {
 		t.Run(c.say, func(t *testing.T) {
@@ -288,11 +308,13 @@ func TestAnAnswerFitsTheSchemaUnlessTheScriptSaysOtherwise(t *testing.T) {
 	const own = `{"rules": [{"when": "plain", "say": "no object"}, {"when": "object", "say": "{\"n\":7}"}]}`
 	for _, c := range []struct{ script, text, schema, want string }{
 		{"", "hello", `{"type":"object","properties":{"reply":{"type":"string","maxLength":6},"n":{"type":"integer"}},"required":["reply"]}`, `{"reply":"Hello!"}`},
-		{"", "a", `{"type":"object","properties":{"a":{"type":"integer","minimum":3},"b":{"type":"number","maximum":-2.50},"c":{"type":"boolean"},
+		{
+			"", "a", `{"type":"object","properties":{"a":{"type":"integer","minimum":3},"b":{"type":"number","maximum":-2.50},"c":{"type":"boolean"},
 			"d":{"enum":["x"]},"e":{"const":12345678901234567890},"f":{"type":"array","minItems":2,"items":{"type":["null"]}},
 			"g":{"$ref":"#/$defs/g"},"h":{"type":"string","format":"date"},"i":{"type":"string","minLength":12},"j":{"anyOf":[{"type":"array"}]},"k":{"default":{}}},
 			"$defs":{"g":{"properties":{"g":{"$ref":"#/$defs/g"}}}}}`,
-			`{"a":3,"b":-2.50,"c":false,"d":"x","e":12345678901234567890,"f":[null,null],"g":{"g":{}},"h":"2026-01-01","i":"You said: a.","j":[],"k":{}}`},
+			`{"a":3,"b":-2.50,"c":false,"d":"x","e":12345678901234567890,"f":[null,null],"g":{"g":{}},"h":"2026-01-01","i":"You said: a.","j":[],"k":{}}`,
+		},
 		{"", "a", `{"$ref":"#"}`, "You said: a"},
 		{"", "a", `[]`, "You said: a"},
 		{own, "plain", `{"type":"object"}`, "no object"},

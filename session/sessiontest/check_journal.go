@@ -162,10 +162,18 @@ func oddKeys() []session.Key {
 	const odd = "-._:@+="
 	long := strings.Repeat("x", session.MaxID-1)
 	return []session.Key{
-		id("a"), id("A"), {Tenant: "t", ID: "a"}, {Tenant: "T", ID: "a"}, {Tenant: "a", ID: "t"},
-		id("t:a"), id("t.a"), id("t_a"), id("t=a"), id("t+a"), id("t@a"), id("ta"), {Tenant: "t:a", ID: "b"}, {Tenant: "t", ID: "a:b"},
-		id(odd), {Tenant: odd, ID: odd}, id("{a}"[1:2] + "=="), id("0"), id("-1"), id("1e3"), id("null"),
-		id(long + "1"), id(long + "2"), {Tenant: long + "1", ID: long + "2"},
+		id("a"), id("A"),
+		{Tenant: "t", ID: "a"},
+		{Tenant: "T", ID: "a"},
+		{Tenant: "a", ID: "t"},
+		id("t:a"), id("t.a"), id("t_a"), id("t=a"), id("t+a"), id("t@a"), id("ta"),
+		{Tenant: "t:a", ID: "b"},
+		{Tenant: "t", ID: "a:b"},
+		id(odd),
+		{Tenant: odd, ID: odd},
+		id("{a}"[1:2] + "=="), id("0"), id("-1"), id("1e3"), id("null"),
+		id(long + "1"), id(long + "2"),
+		{Tenant: long + "1", ID: long + "2"},
 	}
 }
 

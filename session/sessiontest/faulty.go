@@ -170,8 +170,10 @@ func (f *Faulty) Reset() {
 // Settle waits until every [Late] call was performed. It blocks while one is not released.
 func (f *Faulty) Settle() { f.pending.Wait() }
 
-var allMethods = []Method{Append, Read, Heads, Erase, Due, Beat, Replicas, Leave, PutSnapshot, GetSnapshot, Trim,
-	PutBlob, GetBlob, BlobList, DropBlob, PutHint, Hints, List, Meta, Raise}
+var allMethods = []Method{
+	Append, Read, Heads, Erase, Due, Beat, Replicas, Leave, PutSnapshot, GetSnapshot, Trim,
+	PutBlob, GetBlob, BlobList, DropBlob, PutHint, Hints, List, Meta, Raise,
+}
 
 // next counts a call and picks what happens to it.
 func (f *Faulty) next(m Method, key session.Key) Fault {

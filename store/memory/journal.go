@@ -59,8 +59,10 @@ func (s *Store) Read(ctx context.Context, key session.Key, after uint64, limit i
 	kept := s.sessions[key].records
 	first := kept[0].Seq // the last record always stays
 	if after+1 < first {
-		return session.Head{}, nil, &fault.Error{Op: op, Kind: fault.Gone,
-			Err: fmt.Errorf("%w: record %d was asked for, the oldest kept is %d", session.ErrTrimmed, after+1, first)}
+		return session.Head{}, nil, &fault.Error{
+			Op: op, Kind: fault.Gone,
+			Err: fmt.Errorf("%w: record %d was asked for, the oldest kept is %d", session.ErrTrimmed, after+1, first),
+		}
 	}
 	kept = kept[after+1-first:]
 	if limit > 0 && len(kept) > limit {

@@ -44,8 +44,10 @@ func TestArgumentsAreEscapedWhereTheyStand(t *testing.T) {
 	for _, c := range []struct{ method, url, args, want string }{
 		{"GET", "/w?city={city}", `{"city":"São Paulo & Co"}`, "/w?city=S%C3%A3o+Paulo+%26+Co"},
 		{"GET", "/w/{city}", `{"city":"a/b?c#d%2f"}`, "/w/a%2Fb%3Fc%23d%252f"},
-		{"GET", "/w", `{"n":12345678901234567890,"b":true,"none":null,"tags":["x y","z"],"o":{"k":1}}`,
-			"/w?b=true&n=12345678901234567890&o=%7B%22k%22%3A1%7D&tags=x+y&tags=z"},
+		{
+			"GET", "/w", `{"n":12345678901234567890,"b":true,"none":null,"tags":["x y","z"],"o":{"k":1}}`,
+			"/w?b=true&n=12345678901234567890&o=%7B%22k%22%3A1%7D&tags=x+y&tags=z",
+		},
 		{"GET", "/w?fixed=1", `{"q":"&fixed=2"}`, "/w?fixed=1&q=%26fixed%3D2"},
 		{"GET", "/w?a={a}", `{"a":"1","b":"2"}`, "/w?a=1&b=2"},
 		{"DELETE", "/w/{id}", `{"id":"x","why":"old"}`, "/w/x?why=old"},
@@ -107,12 +109,30 @@ func TestAStatusDecidesWhatBecameOfACall(t *testing.T) {
 		refuses agentkernel.Refuses
 		want    want
 	}{
-		{200, "", done}, {201, "", done}, {204, "", done}, {299, "", done},
-		{301, "", open}, {302, "", open}, {303, "", open}, {304, "", open}, {307, "", refused}, {308, "", refused},
-		{400, "", refused}, {401, "", refused}, {404, "", refused}, {409, "", refused}, {412, "", refused}, {429, "", refused},
-		{409, agentkernel.RefusesDuplicateKey, open}, {412, agentkernel.RefusesStaleEpoch, open},
+		{200, "", done},
+		{201, "", done},
+		{204, "", done},
+		{299, "", done},
+		{301, "", open},
+		{302, "", open},
+		{303, "", open},
+		{304, "", open},
+		{307, "", refused},
+		{308, "", refused},
+		{400, "", refused},
+		{401, "", refused},
+		{404, "", refused},
+		{409, "", refused},
+		{412, "", refused},
+		{429, "", refused},
+		{409, agentkernel.RefusesDuplicateKey, open},
+		{412, agentkernel.RefusesStaleEpoch, open},
 		{400, agentkernel.RefusesDuplicateKey, refused},
-		{500, "", open}, {502, "", open}, {503, "", open}, {599, "", open}, {600, "", open},
+		{500, "", open},
+		{502, "", open},
+		{503, "", open},
+		{599, "", open},
+		{600, "", open},
 	} {
 		status = c.status
 		sp := spec(s.URL, session.AtMostOnce)
@@ -218,8 +238,12 @@ func TestAnAtMostOnceCallIsOnTheWireExactlyOnce(t *testing.T) {
 		method string
 		want   int // requests on the wire for the second call
 	}{
-		{session.AtMostOnce, "POST", 1}, {"", "POST", 1}, {session.AtMostOnce, "GET", 1}, {session.AtMostOnce, "DELETE", 1},
-		{session.Idempotent, "POST", 2}, {session.ReadOnly, "GET", 2},
+		{session.AtMostOnce, "POST", 1},
+		{"", "POST", 1},
+		{session.AtMostOnce, "GET", 1},
+		{session.AtMostOnce, "DELETE", 1},
+		{session.Idempotent, "POST", 2},
+		{session.ReadOnly, "GET", 2},
 	} {
 		w := listen(t, func(n int, c net.Conn) bool {
 			if n == 2 {
