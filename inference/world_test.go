@@ -34,7 +34,7 @@ func newEngine(t *testing.T, port string, env ...string) *engine {
 	t.Helper()
 	const folder = "testdata/engine"
 	if _, err := os.Stat(folder + "/node_modules/installed.json"); err != nil {
-		t.Fatal("the inference engine is not installed\n    Try: ./scripts/engine.sh")
+		t.Fatal("the inference engine is not installed\n    Try: make engine")
 	}
 	cmd := exec.Command("node", folder+"/engine.cjs", "testdata/model/ak-tiny.gguf", port)
 	cmd.Env = append(os.Environ(), env...)

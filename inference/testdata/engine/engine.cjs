@@ -61,7 +61,7 @@ async function worker() {
       res.end(JSON.stringify({ error: { message: String(e), type: 'server_error' } }));
     });
   });
-  server.listen(0, '127.0.0.1', () => process.send(server.address().port, () => {});
+  server.listen(0, '127.0.0.1', () => process.send(server.address().port, () => {}));
 }
 
 let hold = Number(process.env.ENGINE_HOLD || 0);
