@@ -1,5 +1,6 @@
 # make run     build, and serve the quickstart at http://127.0.0.1:8000
 # make test    set up what the tests need, and run all of them
+# make engine  install the inference engine of the tests, as make test does
 # make demo    kill a server in the middle of a charge, and see that nothing is lost or done twice
 # make bench   run the benchmarks
 # make lint    check form and common mistakes
@@ -9,7 +10,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS = -X main.version=$(VERSION)
 SOURCES = $(shell find . -name '*.go' -not -path './bin/*') $(wildcard go.mod go.sum) model/scripted/default.json
 
-.PHONY: run test demo bench lint build check-go clean
+.PHONY: run test engine demo bench lint build check-go clean
 
 run: build bin/paydesk
 	@bin/paydesk --ledger ./data/ledger.jsonl -- bin/ak serve --config examples/quickstart/config.yaml
@@ -41,6 +42,9 @@ demo: bin/ak-demo bin/paydesk bin/demo
 
 test: | check-go
 	@GO='$(GO)' ./scripts/test.sh
+
+engine:
+	@./scripts/engine.sh
 
 bench: | check-go
 	$(GO) test -run '^$$' -bench . -benchmem ./...

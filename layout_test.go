@@ -57,6 +57,7 @@ var mayImport = []struct {
 	{"model/modeltest", "fault model model/scripted"},
 	{"kerneltest", ". fault session model store/memory model/scripted internal/failpoint"},
 	{"chaos", ""},
+	{"inference", ""},
 
 	// The edges.
 	{"server", ". fault session model auth telemetry github.com/danielgtaylor/huma"}, // model: conversations are shown in its types

@@ -21,6 +21,7 @@ if [ -n "$packages" ]; then
 		exit 1
 	fi
 fi
+./scripts/engine.sh
 
 GO=$GO ./scripts/lint.sh
 echo "== go build"

@@ -70,22 +70,4 @@ func (a *assembly) answer() (*model.Answer, error) {
 	return answer, nil
 }
 
-// checkPrompt compares what the server says it read with what was sent. No tokenizer in use makes fewer tokens than
-// half the words, so a smaller count means that the server cut the prompt.
-func checkPrompt(req *model.Request, u model.Usage) error {
-	words := len(strings.Fields(req.Instructions))
-	for _, m := range req.Messages {
-		for _, p := range m.Parts {
-			words += len(strings.Fields(p.Text))
-			if p.Result != nil {
-				words += len(strings.Fields(p.Result.Content))
-			}
-		}
-	}
-	if u.Input > 0 && u.Input < int64(words/2) {
-		return truncated(fmt.Sprintf("the server read %d tokens of a prompt of %d words: it cut the prompt", u.Input, words))
-	}
-	return nil
-}
-
 func truncated(msg string) error { return &problem{kind: fault.Truncated, msg: msg} }

@@ -10,7 +10,9 @@
 // servers omit it, and so may anything else after the finish reason. A chunk that is not JSON is skipped, as long as
 // the stream goes on to its finish reason. These are failures of kind truncated: an end without a finish reason, an
 // answer without text and calls, a tool call without a name or whose arguments are not a JSON object. A content filter
-// or a refusal is refused. A server that ignores the wish for a stream and answers with one JSON body is understood.
+// or a refusal is refused. An answer of a compatible server that counts far fewer tokens than the prompt must have is
+// context_overflow: it cut the prompt silently. A server that ignores the wish for a stream and answers with one JSON
+// body is understood.
 //
 // # Files, schemas
 //

@@ -30,14 +30,11 @@ type Config struct {
 	// and a time-out of the client would also end long answers.
 	HTTPClient *http.Client
 	// Compatible says that this is not OpenAI itself but a server that speaks its format. Nothing is then read from
-	// the environment, a key is not required, and the bound on the answer is sent under its older name.
+	// the environment, a key is not required, the bound on the answer is sent under its older name, and an answer to a
+	// prompt that the server cut is a failure.
 	Compatible bool
 	// Headers are added to every request. Their values are treated as secrets.
 	Headers map[string]string
-	// DetectCutPrompt makes an answer fail as truncated if the server counts less than half as many prompt tokens as
-	// the prompt has words: some servers cut a prompt that is too long without saying so. Leave it off for a server
-	// that does not count cached tokens.
-	DetectCutPrompt bool
 }
 
 // Provider calls the models of one server. It is safe for concurrent use.
@@ -47,7 +44,6 @@ type Provider struct {
 	key        func() string
 	secrets    []string
 	compatible bool
-	detectCut  bool
 }
 
 var _ model.Provider = (*Provider)(nil)
@@ -75,7 +71,7 @@ func New(cfg Config) (*Provider, error) {
 	if len(errs) > 0 {
 		return nil, fault.New(fault.Config, "openai.New", "%w", errors.Join(errs...))
 	}
-	p := &Provider{client: cfg.HTTPClient, key: cfg.KeyFunc, compatible: cfg.Compatible, detectCut: cfg.DetectCutPrompt}
+	p := &Provider{client: cfg.HTTPClient, key: cfg.KeyFunc, compatible: cfg.Compatible}
 	if p.key == nil {
 		p.key = func() string { return key }
 	}
@@ -130,7 +126,7 @@ func (p *Provider) Generate(ctx context.Context, req *model.Request, emit func(m
 		return nil, a.failure(ctx, res, err, scrub)
 	}
 	answer, err := a.answer()
-	if err == nil && p.detectCut {
+	if err == nil && p.compatible {
 		err = checkPrompt(req, answer.Usage)
 	}
 	if err != nil {

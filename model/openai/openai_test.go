@@ -183,25 +183,6 @@ func TestAnEndlessAnswerIsBounded(t *testing.T) {
 	}
 }
 
-func TestACutPromptIsDetectedWhereAskedFor(t *testing.T) {
-	reply := func(tokens string) string {
-		return sse(`{"choices":[{"delta":{"content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":` + tokens + `}}`)
-	}
-	long := strings.Repeat("word ", 1000)
-	for _, c := range []struct {
-		tokens string
-		detect bool
-		want   fault.Kind
-	}{
-		{"400", true, fault.Truncated}, {"400", false, ""}, {"1001", true, ""}, {"500", true, ""}, {"0", true, ""},
-	} {
-		p := answering(t, "text/event-stream", reply(c.tokens), Config{DetectCutPrompt: c.detect})
-		if _, err := p.Generate(t.Context(), ask(long), nil); fault.KindOf(err) != c.want {
-			t.Errorf("%+v: got %v", c, err)
-		}
-	}
-}
-
 func TestTheRequestIsWhatServersOfEachKindKnow(t *testing.T) {
 	var body map[string]any
 	var header http.Header
