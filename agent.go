@@ -224,7 +224,7 @@ func (a *Agent) tool(name string) *Tool {
 	return nil
 }
 
-func orDefault[T int | time.Duration](v, d T) T {
+func orDefault[T int | int64 | time.Duration](v, d T) T {
 	if v == 0 {
 		return d
 	}

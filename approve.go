@@ -38,7 +38,9 @@ func (k *Kernel) Deny(ctx context.Context, ref TurnRef, d Decision) (*Handle, er
 }
 
 func (k *Kernel) decide(ctx context.Context, ref TurnRef, d Decision, kind session.SignalKind) (*Handle, error) {
-	return k.tell(ctx, ref, func(s *session.Session, t *session.Turn, dr *draft) ([]session.Event, error) {
+	news := false
+	h, err := k.tell(ctx, ref, func(s *session.Session, t *session.Turn, dr *draft) ([]session.Event, error) {
+		news = false
 		ask, err := asked(t, d.Step)
 		if err != nil {
 			if st := t.Step(d.Step); d.Step != "" && st != nil && st.Word != nil && st.Word.Kind == kind {
@@ -53,12 +55,17 @@ func (k *Kernel) decide(ctx context.Context, ref TurnRef, d Decision, kind sessi
 		case !mayDecide(ref.Roles, ask.Roles):
 			return nil, fault.New(fault.Forbidden, "", "step %s is to be decided by role %v", ask.Step, ask.Roles)
 		}
+		news = true
 		events := []session.Event{decision(t, *ask, kind, by(ref), d.Note)}
 		if len(t.Wait.Asks) == 1 && s.Owner == "" && k.mayClaim() {
 			events = append(events, k.claim(s, dr, "resume"))
 		}
 		return events, nil
 	})
+	if err == nil && news {
+		k.obs.Decided(string(kind))
+	}
+	return h, err
 }
 
 func decision(t *session.Turn, ask session.Ask, kind session.SignalKind, who, note string) session.Event {

@@ -22,7 +22,7 @@ type counting struct {
 	claims                            atomic.Int64
 }
 
-func (c *counting) StoreRolledBack()         { c.rollbacks.Add(1) }
+func (c *counting) StoreRolledBack(int)      { c.rollbacks.Add(1) }
 func (c *counting) LostByStore()             { c.lost.Add(1) }
 func (c *counting) Diverged(string)          { c.diverged.Add(1) }
 func (c *counting) Wasted(_ string, n int64) { c.wasted.Add(n) }

@@ -276,6 +276,13 @@ func TestFilesReachTheModelAndBadOnesNobody(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
+		r.cfg.SessionBytes = 10
+		if _, err := ask("", model.File{Data: []byte("much too much"), MediaType: "text/plain"}); fault.KindOf(err) != fault.TooLarge {
+			t.Errorf("more than the session may hold: %v", err)
+		}
+		if _, err := ask("", cat); err != nil {
+			t.Errorf("a file that it holds already: %v", err)
+		}
 		if _, err := ask("", make([]model.File, maxFiles+1)...); fault.KindOf(err) != fault.TooLarge {
 			t.Errorf("too many: %v", err)
 		}

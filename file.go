@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"mime"
+	"time"
 
 	"github.com/agentkernel/agentkernel/fault"
 	"github.com/agentkernel/agentkernel/model"
@@ -62,6 +63,34 @@ func (k *Kernel) acceptFiles(ctx context.Context, key session.Key, a *asking, re
 	return nil, fault.New(fault.Unavailable, "", "the session is erased again and again").WithAfter(retryStore)
 }
 
+// roomForFiles refuses files that would take a session over its bound. Requests that come in at the same moment are each
+// measured without the others.
+func (k *Kernel) roomForFiles(ctx context.Context, key session.Key, life uint64, files []model.File) error {
+	ctx, cancel := context.WithTimeout(ctx, k.cfg.StoreTimeout)
+	defer cancel()
+	stored, err := k.store.BlobList(ctx, key, life)
+	k.storeSaid(err)
+	if err != nil {
+		return fault.New(kindOfStore(err), "", "it is not known what the session holds: %w", err).WithAfter(time.Second)
+	}
+	has := map[string]int64{}
+	for _, b := range stored {
+		has[b.Digest] = b.Size
+	}
+	for _, f := range files {
+		has[sealed(f).Digest] = int64(len(f.Data))
+	}
+	var sum int64
+	for _, size := range has {
+		sum += size
+	}
+	if sum > k.cfg.SessionBytes {
+		return fault.New(fault.TooLarge, "", "with these files the session would hold %d bytes, %d are allowed", sum, k.cfg.SessionBytes).
+			WithTry("start another session, or send smaller files")
+	}
+	return nil
+}
+
 // storeFiles stores what the request names, in the session's present life.
 func (k *Kernel) storeFiles(ctx context.Context, key session.Key, a *asking, files []model.File) error {
 	j := k.open(key)
@@ -75,6 +104,9 @@ func (k *Kernel) storeFiles(ctx context.Context, key session.Key, a *asking, fil
 		}
 		return nil
 	}); err != nil {
+		return err
+	}
+	if err := k.roomForFiles(ctx, key, a.life, files); err != nil {
 		return err
 	}
 	for _, f := range files {

@@ -37,6 +37,7 @@ type Config struct {
 	IdempotencyTTL time.Duration // how long an idempotency key is remembered, 24h
 	SessionTTL     time.Duration // how long an idle session is kept, 7 days; negative keeps it for ever
 	Retention      time.Duration // how long records that a snapshot covers are kept, 7 days, at least IdempotencyTTL; negative keeps them for ever
+	SessionBytes   int64         // bytes of files and long results that a session may hold before it takes no more files, 256 MiB
 	SnapshotEvery  int           // records between two snapshots of a session, 256
 	WaitMax        time.Duration // how long a turn waits for a person, 24h
 	StoreTimeout   time.Duration // for one store operation, 5s
@@ -165,6 +166,7 @@ func (c *Config) complete(d session.Durability) error {
 	}
 	c.Retention = max(0, orDefault(c.Retention, 7*24*time.Hour))
 	c.SnapshotEvery = orDefault(c.SnapshotEvery, 256)
+	c.SessionBytes = orDefault(c.SessionBytes, 256<<20)
 	c.LeaseTTL = orDefault(c.LeaseTTL, 5*time.Second)
 	c.SweepInterval = orDefault(c.SweepInterval, time.Second)
 	c.MaxRecoveries = orDefault(c.MaxRecoveries, 3)

@@ -197,6 +197,9 @@ func (t *Turn) generate(ctx context.Context, key string, req *model.Request) (*m
 		res.Input, res.Output = answer.Usage.Input, answer.Usage.Output
 		res.Cost = t.k.cost(t.agent.Model, answer.Usage)
 	}
+	if res.Cost > 0 {
+		t.k.obs.Spent(t.agent.Name, t.agent.Model, float64(res.Cost)/1e6)
+	}
 	t.k.obs.StepEnded(t.agent.Name, session.ModelStep, t.agent.Model, fault.KindOf(err), took, res.Input, res.Output)
 	return answer, res, nil
 }

@@ -23,10 +23,18 @@ type Observer interface {
 	InDoubt(tool string)
 	// Wasted: a model's answer was paid for and could not be recorded, because the session was taken over.
 	Wasted(agent string, tokens int64)
+	// Spent: a model's answer cost so many dollars, by the configured prices.
+	Spent(agent, model string, dollars float64)
+	// Rested: a turn came to wait.
+	Rested(agent string, reason session.WaitReason)
+	// Decided: a question to a person was answered: "approve", "deny", or "expired" when nobody did.
+	Decided(outcome string)
+	// Degraded: a reply is less than what was asked for; what is as in session.Degraded.
+	Degraded(agent, what string)
 	// Diverged: a recorded answer stood although the question had changed.
 	Diverged(agent string)
-	// StoreRolledBack: the store lost records that this replica had seen.
-	StoreRolledBack()
+	// StoreRolledBack: the store lost records that this replica had seen, and so many of them were put back.
+	StoreRolledBack(putBack int)
 	// LostByStore: someone asked for a turn that the store no longer has.
 	LostByStore()
 }
@@ -40,7 +48,11 @@ func (silent) Claimed(string)                                                 {}
 func (silent) InDoubt(string)                                                 {}
 func (silent) Wasted(string, int64)                                           {}
 func (silent) Diverged(string)                                                {}
-func (silent) StoreRolledBack()                                               {}
+func (silent) StoreRolledBack(int)                                            {}
+func (silent) Spent(string, string, float64)                                  {}
+func (silent) Rested(string, session.WaitReason)                              {}
+func (silent) Decided(string)                                                 {}
+func (silent) Degraded(string, string)                                        {}
 func (silent) LostByStore()                                                   {}
 func (silent) StepEnded(string, session.StepKind, string, fault.Kind, time.Duration, int64, int64) {
 }

@@ -75,6 +75,7 @@ func (t *Turn) settleDown() error {
 		t.add(events...)
 		return err
 	}
+	t.k.obs.Rested(t.agent.Name, w.Reason)
 	if w.Reason == session.WaitTimer {
 		time.AfterFunc(time.Duration(max(0, w.Until-now()))*time.Millisecond, t.k.sweepSoon)
 	}

@@ -203,7 +203,7 @@ func (k *Kernel) reappend(s *session.Session, rec session.Record) error {
 
 // rolledBack says that the store lost records.
 func (k *Kernel) rolledBack(key session.Key, had, has uint64, again int) {
-	k.obs.StoreRolledBack()
+	k.obs.StoreRolledBack(again)
 	k.rollbacks.Add(1)
 	k.reappended.Add(int64(again))
 	k.log.Error("store_rollback: the store lost records that it had acknowledged", "session", key.ID,

@@ -140,10 +140,16 @@ func (k *Kernel) attend(h session.Head, dead []string) {
 	ctx, cancel := k.opCtx()
 	defer cancel()
 	erase, cause := false, ""
+	var wrote []session.Event
 	_, err := j.propose(ctx, &proposal{class: claiming, write: func(s *session.Session, d *draft) (events []session.Event, err error) {
-		events, cause, erase, err = j.due(s, d, dead)
-		return events, err
+		wrote, cause, erase, err = j.due(s, d, dead)
+		return wrote, err
 	}})
+	for _, e := range wrote {
+		if err == nil && e.Signal != nil && e.Signal.Kind == session.SignalDeny {
+			k.obs.Decided("expired")
+		}
+	}
 	if err == nil && cause != "" {
 		k.obs.Claimed(cause)
 	}

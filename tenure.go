@@ -109,12 +109,15 @@ func (r *tenure) runTurn(ref session.Ref, agentName string) {
 	k := r.j.k
 	began := time.Now()
 	for tries := 0; ; tries++ {
-		state, kind, again := r.runOnce(ref, agentName, tries > maxReruns)
+		state, kind, degraded, again := r.runOnce(ref, agentName, tries > maxReruns)
 		if again {
 			continue
 		}
 		if state.Ended() {
 			k.obs.TurnEnded(agentName, state, kind, time.Since(began))
+			for _, d := range degraded {
+				k.obs.Degraded(agentName, d.What)
+			}
 		}
 		return
 	}
@@ -123,7 +126,7 @@ func (r *tenure) runTurn(ref session.Ref, agentName string) {
 // maxReruns is far above what people can say while a turn ends.
 const maxReruns = 1000
 
-func (r *tenure) runOnce(ref session.Ref, agentName string, deaf bool) (state session.TurnState, kind fault.Kind, again bool) {
+func (r *tenure) runOnce(ref session.Ref, agentName string, deaf bool) (state session.TurnState, kind fault.Kind, degraded []session.Degraded, again bool) {
 	k := r.j.k
 	agent, err := k.agent(agentName)
 	t := &Turn{work: &work{k: k, j: r.j, tenure: r, ref: ref}, agent: agent}
@@ -134,7 +137,8 @@ func (r *tenure) runOnce(ref session.Ref, agentName string, deaf bool) (state se
 		err = fault.New(fault.Internal, "", "the agent does not hear what the user says while it works")
 	}
 	if err != nil {
-		return r.write(t, Reply{}, err)
+		state, kind, again = r.write(t, Reply{}, err)
+		return state, kind, nil, again
 	}
 	ctx, stem := context.WithCancelCause(r.ctx)
 	defer stem(errClosed)
@@ -159,7 +163,8 @@ func (r *tenure) runOnce(ref session.Ref, agentName string, deaf bool) (state se
 	if t.resting() && !isCause(err) && !decisive(err) {
 		err = errRest // whatever the runner made of it
 	}
-	return r.write(t, reply, err)
+	state, kind, again = r.write(t, reply, err)
+	return state, kind, reply.Degraded, again
 }
 
 // run is the whole of a turn: what is to be forgotten of the conversation, the hooks, and the runner between them.

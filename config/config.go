@@ -56,6 +56,7 @@ type Session struct {
 	AcceptLoss    bool          `yaml:"accept_loss" default:"false" doc:"Allow at_most_once tools on a store that may lose writes it has acknowledged."`
 	Cache         Cache         `yaml:"cache" doc:"Sessions kept in memory by this process."`
 	Retention     time.Duration `yaml:"retention" default:"604800" unit:"seconds" min:"1s" max:"87600h" doc:"How long records are kept that a snapshot covers: seconds, or a duration; at least execution.idempotency_ttl."`
+	MaxBytes      int64         `yaml:"max_bytes" default:"268435456" min:"1" max:"1099511627776" unit:"bytes" doc:"Bytes of files and long tool results that one session may hold before it takes no more files."`
 	SnapshotEvery int           `yaml:"snapshot_every" default:"256" min:"8" max:"1000000" doc:"Records between two snapshots of a session."`
 	SQLite        SQLiteStore   `yaml:"sqlite" doc:"The store of type sqlite."`
 	InMemory      MemoryStore   `yaml:"in_memory" optional:"true" doc:"The store of type in_memory."`

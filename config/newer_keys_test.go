@@ -29,6 +29,7 @@ var newerSamples = map[string]sample{
 	"auth.jwt.roles_claim":  {in: signed, at: "auth.jwt.roles_claim", good: `roles`, bad: text, vars: missing},
 
 	"session.retention":      {good: `86400`, bad: seconds, deep: []string{`86399`, `1h`}, vars: []string{"0", "60", "1 day"}},
+	"session.max_bytes":      {good: `1048576`, bad: append(number, `0`), vars: []string{"0", "often"}},
 	"session.snapshot_every": {good: `8`, bad: append(number, `7`), vars: []string{"7", "often"}},
 	"execution.wait_max":     {good: `48h`, bad: duration, deep: []string{`0s`, `500ms`}, vars: []string{"0s", "24"}},
 

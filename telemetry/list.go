@@ -30,6 +30,11 @@ const (
 	stepSeconds     = "ak_step_seconds"
 	tokens          = "ak_model_tokens_total"
 	wasted          = "ak_wasted_tokens_total"
+	dollars         = "ak_model_cost_dollars_total"
+	rests           = "ak_turns_rested_total"
+	decisions       = "ak_approvals_total"
+	degradations    = "ak_turns_degraded_total"
+	reappended      = "ak_store_records_put_back_total"
 	doubts          = "ak_tool_calls_in_doubt_total"
 	appends         = "ak_store_appends_total"
 	appendSeconds   = "ak_store_append_seconds"
@@ -63,11 +68,16 @@ var List = []Metric{
 	{Name: stepSeconds, Type: Histogram, Unit: "seconds", Labels: []string{"kind", "name"}, Buckets: calls, Help: "How long a model call, tool call or step took."},
 	{Name: tokens, Type: Counter, Unit: "tokens", Labels: []string{"agent", "model", "direction"}, Help: "Tokens as providers bill them; direction is in or out."},
 	{Name: wasted, Type: Counter, Unit: "tokens", Labels: []string{"agent"}, Help: "Tokens of answers that came when another replica had taken the session over, and so were lost."},
+	{Name: dollars, Type: Counter, Unit: "dollars", Labels: []string{"agent", "model"}, Help: "What models' answers cost, by the configured prices; models without a price are not in it."},
+	{Name: rests, Type: Counter, Unit: "turns", Labels: []string{"agent", "reason"}, Help: "Times a turn came to wait: approval, in_doubt, timer, provider or quarantined."},
+	{Name: decisions, Type: Counter, Unit: "approvals", Labels: []string{"outcome"}, Help: "Questions to people that were answered: approve, deny, or expired when nobody did."},
+	{Name: degradations, Type: Counter, Unit: "turns", Labels: []string{"agent", "what"}, Help: "Replies that are less than what was asked for, because a limit was near or a loop was found."},
 	{Name: doubts, Type: Counter, Unit: "calls", Labels: []string{"tool"}, Help: "At-most-once calls whose outcome became unknown."},
 	{Name: claims, Type: Counter, Unit: "sessions", Labels: []string{"cause"}, Help: "Sessions with unfinished work that this replica took: takeover from a dead one, or resume."},
 	{Name: appends, Type: Counter, Unit: "appends", Labels: []string{"outcome"}, Help: "Appends to journals by what the store answered: ok, conflict or error."},
 	{Name: appendSeconds, Type: Histogram, Unit: "seconds", Buckets: quick, Help: "How long the store took for an append."},
 	{Name: rollbacks, Type: Counter, Unit: "rollbacks", Help: "Times the store was found to have lost acknowledged records. Anything above 0 needs a look."},
+	{Name: reappended, Type: Counter, Unit: "records", Help: "Records that the store had lost and that were put back."},
 	{Name: storeUp, Type: Gauge, Help: "1 when the store answered last, else 0."},
 	{Name: leaseOK, Type: Gauge, Help: "1 while the store took this replica's sign of life in time, else 0."},
 	{Name: requests, Type: Counter, Unit: "requests", Labels: []string{"route", "method", "status"}, Help: "HTTP requests that were answered. A stream counts when it ends."},

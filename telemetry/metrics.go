@@ -148,8 +148,25 @@ func (m *Metrics) Wasted(agent string, n int64) { m.count(wasted, float64(n), ag
 // Diverged: a recorded answer stood although the question had changed.
 func (m *Metrics) Diverged(agent string) { m.count(turnsDiverged, 1, agent) }
 
-// StoreRolledBack: the store lost records that this replica had seen.
-func (m *Metrics) StoreRolledBack() { m.count(rollbacks, 1) }
+// StoreRolledBack: the store lost records that this replica had seen, and so many of them were put back.
+func (m *Metrics) StoreRolledBack(putBack int) {
+	m.count(rollbacks, 1)
+	m.count(reappended, float64(putBack))
+}
+
+// Spent: a model's answer cost so many dollars.
+func (m *Metrics) Spent(agent, model string, amount float64) { m.count(dollars, amount, agent, model) }
+
+// Rested: a turn came to wait.
+func (m *Metrics) Rested(agent string, reason session.WaitReason) {
+	m.count(rests, 1, agent, string(reason))
+}
+
+// Decided: a question to a person was answered, or ran out.
+func (m *Metrics) Decided(outcome string) { m.count(decisions, 1, outcome) }
+
+// Degraded: a reply is less than what was asked for.
+func (m *Metrics) Degraded(agent, what string) { m.count(degradations, 1, agent, what) }
 
 // LostByStore: someone asked for a turn that the store no longer has.
 func (m *Metrics) LostByStore() { m.count(turnsLost, 1) }

@@ -40,7 +40,7 @@ func kernelConfig(cfg *config.Config, now *current, servers *mcpServers) (agentk
 		LeaseTTL: cfg.Execution.LeaseTTL, SweepInterval: cfg.Execution.SweepInterval,
 		MaxRecoveries: cfg.Execution.MaxRecoveries, MaxRunning: cfg.Execution.MaxRunningTurns,
 		IdempotencyTTL: cfg.IdempotencyTTL(), SessionTTL: cfg.SessionTTL(), WaitMax: cfg.Execution.WaitMax,
-		Retention: cfg.Session.Retention, SnapshotEvery: cfg.Session.SnapshotEvery, CacheSize: cfg.Session.Cache.Size,
+		Retention: cfg.Session.Retention, SessionBytes: cfg.Session.MaxBytes, SnapshotEvery: cfg.Session.SnapshotEvery, CacheSize: cfg.Session.Cache.Size,
 		AcceptLoss: cfg.Session.AcceptLoss, Version: readBuild().Version, Digest: cfg.Digest(),
 		Failpoints: failpoint.FromEnv(),
 	}
