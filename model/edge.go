@@ -131,6 +131,8 @@ func CheckAccess(key, base, example string) []error {
 	// The text of the parser's error contains the address, and that may contain a password.
 	if u, err := url.Parse(base); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		errs = append(errs, errors.New("the base URL must be a full http or https address, such as "+example))
+	} else if u.RawQuery != "" || u.Fragment != "" {
+		errs = append(errs, errors.New("the base URL must have no query and no fragment, which no SDK would send"))
 	}
 	return errs
 }

@@ -129,6 +129,15 @@ func TestTheSecretsOfAnAddressAreKnown(t *testing.T) {
 	}
 }
 
+func TestABaseURLHasNoQuery(t *testing.T) {
+	for base, want := range map[string]int{"http://h/v1": 0, "http://u:p@h": 0, "http://h/v1?key=hush": 1, "http://h/#hush": 1, "h/v1": 1} {
+		errs := CheckAccess("k", base, "http://example.com")
+		if len(errs) != want || want > 0 && strings.Contains(errs[0].Error(), "hush") {
+			t.Errorf("%s: %v", base, errs)
+		}
+	}
+}
+
 // A key in a header of its own would be sent along to any host.
 func TestAProvidersClientFollowsNoRedirect(t *testing.T) {
 	asked := false

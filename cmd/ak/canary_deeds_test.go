@@ -63,6 +63,7 @@ func (s *canaryServer) commands() {
 	for _, text := range []string{
 		base + "providers: {o: {type: openai_compatible, base_url: \"ftp://u:%{mistake}@h/\"}}",
 		base + "providers: {o: {type: openai_compatible, base_url: \"http://u:%{mistake}@h h/\"}}",
+		base + "providers: {o: {type: openai_compatible, base_url: \"http://h/v1?key=%{mistake}\"}}",
 		base + "providers: {o: {type: openai_compatible, base_url: \"http://h/v1\", api_kye: %{mistake}}}",
 		base + "providers: {o: {type: openai_compatible, base_url: \"http://h/v1\", api_key: [%{mistake}]}}",
 		base + "providers: {o: {type: openai_compatible, base_url: \"http://h/v1\", api_key: \"a %{mistake}\"}}",
@@ -99,7 +100,7 @@ func (p *parrot) sentAll() {
 	p.t.Helper()
 	unused := map[string]bool{ // what another value goes before, or what goes to others than the parrot
 		"ANTHROPIC_API_KEY": true, "GEMINI_API_KEY": true, "GOOGLE_API_KEY": true, "AK_TOKEN": true, "AK_API_KEY": true,
-		"tools.mcp.env": true, "auth.keys.hash": true, "instructions": true, "argument": true,
+		"OPENAI_BASE_URL": true, "tools.mcp.env": true, "auth.keys.hash": true, "instructions": true, "argument": true,
 	}
 	sent := p.wire.String()
 	for name, text := range p.texts {

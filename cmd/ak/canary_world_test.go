@@ -47,7 +47,7 @@ auth:
 providers:
   openai: {}
   anthropic: {api_key: <file:anthropic>}
-  gemini: {api_key: "%{providers.api_key#inline}", base_url: "http://HOST?key=%{providers.base_url#gemini}"}
+  gemini: {api_key: "%{providers.api_key#inline}", base_url: "http://u:%{providers.base_url#gemini}@HOST"}
   bedrock: {region: eu-central-1, base_url: "http://HOST"}
   local: {type: openai_compatible, base_url: "http://u:%{providers.base_url#basic}@HOST/v1"}
   named: {type: openai_compatible, base_url: "http://HOST/v1"}
@@ -82,7 +82,7 @@ const canaryAgent = `
 var canaryAgents = []string{"openai", "anthropic", "gemini", "bedrock", "local", "named"}
 
 var canaryEnv = []string{
-	"OPENAI_API_KEY=sk-%{OPENAI_API_KEY}", "OPENAI_BASE_URL=http://HOST/v1?sig=%{OPENAI_BASE_URL}",
+	"OPENAI_API_KEY=sk-%{OPENAI_API_KEY}", "OPENAI_BASE_URL=http://u:%{OPENAI_BASE_URL}@HOST/v1",
 	"ANTHROPIC_API_KEY=%{ANTHROPIC_API_KEY}", "ANTHROPIC_BASE_URL=http://u:%{ANTHROPIC_BASE_URL}@HOST",
 	"GEMINI_API_KEY=%{GEMINI_API_KEY}", "GOOGLE_API_KEY=%{GOOGLE_API_KEY}", "AWS_BEARER_TOKEN_BEDROCK=%{AWS_BEARER_TOKEN_BEDROCK}",
 	"AK_PROVIDERS__NAMED__API_KEY=%{providers.api_key#variable}", "AK_TOKEN=%{AK_TOKEN}", "AK_API_KEY=ak_%{AK_API_KEY}",
