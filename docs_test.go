@@ -169,6 +169,16 @@ func testsIn(t *testing.T, dir string) map[string]bool {
 	return found
 }
 
+// TestTheNumberOfShapesIsTheTests: the figures say how many shapes of turns every crash is tried on.
+func TestTheNumberOfShapesIsTheTests(t *testing.T) {
+	_, list, _ := strings.Cut(read(t, "crash_test.go"), "var shapes = ")
+	list, _, _ = strings.Cut(list, "\n}\n")
+	n := len(regexp.MustCompile(`(?m)^\t\{"`).FindAllString(list, -1))
+	if want := fmt.Sprintf("%d shapes of turns", n); n < 10 || !strings.Contains(read(t, "docs/guarantees.md"), want) {
+		t.Errorf("docs/guarantees.md does not say %q", want)
+	}
+}
+
 func TestTheTableOfErrorsIsTheCodes(t *testing.T) {
 	list := rows(read(t, "docs/http.md"), regexp.MustCompile("^`[a-z_]+`$"))
 	told := map[string][]string{}

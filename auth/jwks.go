@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -132,8 +133,8 @@ func (s *keySet) done(keys map[string][]key, err error) {
 
 // load asks the provider for its keys.
 func (s *keySet) load(ctx context.Context) (map[string][]key, error) {
-	url := s.url
-	if url == "" {
+	address := s.url
+	if address == "" {
 		body, err := s.get(ctx, strings.TrimSuffix(s.issuer, "/")+"/.well-known/openid-configuration")
 		if err != nil {
 			return nil, err
@@ -151,35 +152,45 @@ func (s *keySet) load(ctx context.Context) (map[string][]key, error) {
 		if err := checkURL(about.Keys); err != nil {
 			return nil, fmt.Errorf("the provider's jwks_uri %w", err)
 		}
-		url = about.Keys
+		address = about.Keys
 	}
-	body, err := s.get(ctx, url)
+	body, err := s.get(ctx, address)
 	if err != nil {
 		return nil, err
 	}
 	return parseKeys(body)
 }
 
-func (s *keySet) get(ctx context.Context, url string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+func (s *keySet) get(ctx context.Context, address string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return nil, err
+		return nil, cause(err)
 	}
 	req.Header.Set("Accept", "application/json")
+	where := req.URL.Scheme + "://" + req.URL.Host + req.URL.Path // without the query, which may hold a secret
 	res, err := s.client.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("GET %s: %w", where, cause(err))
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("GET %s: status %d", url, res.StatusCode)
+		return nil, fmt.Errorf("GET %s: status %d", where, res.StatusCode)
 	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxBody+1))
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("GET %s: %w", url, err)
+		return nil, fmt.Errorf("GET %s: %w", where, err)
 	case len(body) > maxBody:
-		return nil, fmt.Errorf("GET %s: the answer has more than %d bytes", url, maxBody)
+		return nil, fmt.Errorf("GET %s: the answer has more than %d bytes", where, maxBody)
 	}
 	return body, nil
+}
+
+// cause is an error of a request without its address.
+func cause(err error) error {
+	var address *url.Error
+	if errors.As(err, &address) {
+		return address.Err
+	}
+	return err
 }

@@ -131,6 +131,8 @@ func CheckAccess(key, base, example string) []error {
 	// The text of the parser's error contains the address, and that may contain a password.
 	if u, err := url.Parse(base); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		errs = append(errs, errors.New("the base URL must be a full http or https address, such as "+example))
+	} else if u.RawQuery != "" || u.Fragment != "" {
+		errs = append(errs, errors.New("the base URL must have no query and no fragment, which no SDK would send"))
 	}
 	return errs
 }
@@ -166,13 +168,14 @@ func Failure(kind fault.Kind, op, text string, after time.Duration, scrub *Scrub
 }
 
 // NewHTTPClient is an HTTP client for a provider. It differs from http.DefaultClient in keeping as many idle
-// connections as an agent's parallel calls need. It sets no time-out: the caller's context is the clock.
+// connections as an agent's parallel calls need, and in following no redirects: the key is in a header that would be
+// sent along to wherever they lead. It sets no time-out: the caller's context is the clock.
 func NewHTTPClient() *http.Client {
-	t, ok := http.DefaultTransport.(*http.Transport)
-	if !ok {
-		return &http.Client{}
+	c := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	if t, ok := http.DefaultTransport.(*http.Transport); ok {
+		t = t.Clone()
+		t.MaxIdleConns, t.MaxIdleConnsPerHost = 256, 256
+		c.Transport = t
 	}
-	t = t.Clone()
-	t.MaxIdleConns, t.MaxIdleConnsPerHost = 256, 256
-	return &http.Client{Transport: t}
+	return c
 }

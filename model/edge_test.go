@@ -1,6 +1,8 @@
 package model
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -105,4 +107,49 @@ func TestCallIDsAreMadeToFit(t *testing.T) {
 	if again := ids.Calls(4, []Call{{ID: "a", Name: "f"}}); again[0] != "call_4_0_0" {
 		t.Errorf("a used id was used again: %q", again)
 	}
+}
+
+func TestTheSecretsOfAnAddressAreKnown(t *testing.T) {
+	for address, want := range map[string]string{
+		"http://h/v1?key=sk%2Bsecret":     "sk+secret sk%2Bsecret",
+		"http://user:p%40ssword@h/":       "p@ssword p%40ssword dXNlcjpwQHNzd29yZA==",
+		"http://only-token@h/":            "only-token b25seS10b2tlbjo=",
+		"http://h/path":                   "",
+		"http://[broken:and-a-secret@h/%": "",
+	} {
+		scrub := NewScrubber(URLSecrets(address)...)
+		for secret := range strings.FieldsSeq(want) {
+			if got := scrub.Clean("it said: " + secret + "."); got != "it said: [secret]." {
+				t.Errorf("%s: %q", address, got)
+			}
+		}
+		if got := scrub.Clean("user h path v1"); got != "user h path v1" {
+			t.Errorf("%s: %q", address, got)
+		}
+	}
+}
+
+func TestABaseURLHasNoQuery(t *testing.T) {
+	for base, want := range map[string]int{"http://h/v1": 0, "http://u:p@h": 0, "http://h/v1?key=hush": 1, "http://h/#hush": 1, "h/v1": 1} {
+		errs := CheckAccess("k", base, "http://example.com")
+		if len(errs) != want || want > 0 && strings.Contains(errs[0].Error(), "hush") {
+			t.Errorf("%s: %v", base, errs)
+		}
+	}
+}
+
+// A key in a header of its own would be sent along to any host.
+func TestAProvidersClientFollowsNoRedirect(t *testing.T) {
+	asked := false
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
+	defer other.Close()
+	s := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusTemporaryRedirect))
+	defer s.Close()
+	c := NewHTTPClient()
+	defer c.CloseIdleConnections()
+	res, err := c.Post(s.URL, "application/json", strings.NewReader("{}"))
+	if err != nil || res.StatusCode != http.StatusTemporaryRedirect || asked {
+		t.Fatalf("%v, %v, asked elsewhere: %t", res, err, asked)
+	}
+	_ = res.Body.Close()
 }

@@ -1,6 +1,8 @@
 package model
 
 import (
+	"encoding/base64"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -48,4 +50,31 @@ func (s *Scrubber) Clean(text string) string {
 		text = strings.ToValidUTF8(text[:maxErrorText], "") + "…"
 	}
 	return text
+}
+
+// URLSecrets are what must not be shown of a URL: the password of its user, or the user where there is none, also in the
+// form that a request's header has, and the values of its query.
+func URLSecrets(text string) []string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return nil
+	}
+	var all []string
+	if u.User != nil {
+		secret, ok := u.User.Password()
+		if !ok {
+			secret = u.User.Username()
+		}
+		basic := u.User.Username() + ":"
+		if ok {
+			basic += secret
+		}
+		all = append(all, secret, url.QueryEscape(secret), url.PathEscape(secret), base64.StdEncoding.EncodeToString([]byte(basic)))
+	}
+	for _, values := range u.Query() {
+		for _, v := range values {
+			all = append(all, v, url.QueryEscape(v))
+		}
+	}
+	return all
 }

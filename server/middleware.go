@@ -5,9 +5,11 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -146,7 +148,7 @@ func (s *Server) barrier(next http.Handler) http.Handler {
 				panic(v)
 			}
 			t := traceOf(r.Context())
-			s.cfg.Logger.ErrorContext(r.Context(), "a request panicked", "request_id", t.id, "route", t.route, "panic", v, "stack", string(debug.Stack()))
+			s.cfg.Logger.ErrorContext(r.Context(), "a request panicked", "request_id", t.id, "route", t.route, "panic", panicText(v), "stack", string(debug.Stack()))
 			if rec, ok := w.(*recorder); ok && rec.status != 0 {
 				panic(http.ErrAbortHandler) // the client must not take half an answer for a whole one
 			}
@@ -156,6 +158,15 @@ func (s *Server) barrier(next http.Handler) http.Handler {
 		}()
 		next.ServeHTTP(w, r)
 	})
+}
+
+// panicText is a panic's value for the log. The runtime's own words hold no values of ours; those of anybody else may hold
+// a secret, so only their type is told.
+func panicText(v any) string {
+	if e, ok := v.(runtime.Error); ok {
+		return e.Error()
+	}
+	return fmt.Sprintf("%T", v)
 }
 
 // limits refuses what is too large before it is read.

@@ -181,8 +181,9 @@ func TestAPanicEndsOnlyItsRequest(t *testing.T) {
 	})
 	r := x.do("GET", "/metrics", "")
 	p := problem(t, r, 500, fault.Internal)
-	if strings.Contains(string(r.body), "CANARY") || !strings.Contains(x.log.String(), p.RequestID) || !strings.Contains(x.log.String(), "CANARY in the cause") {
-		t.Errorf("%s\n%s", r.body, x.log.String())
+	log := x.log.String()
+	if strings.Contains(string(r.body)+log, "CANARY") || !strings.Contains(log, p.RequestID) || !strings.Contains(log, `"panic":"string"`) || !strings.Contains(log, "middleware.go") {
+		t.Errorf("%s\n%s", r.body, log)
 	}
 	res, err := http.Get(x.url + "/metrics?late")
 	if err != nil {

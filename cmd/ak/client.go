@@ -26,7 +26,7 @@ const envAPIKey = "AK_API_KEY"
 
 // client talks to a running server.
 type client struct {
-	base string
+	base string // may hold a password, see at
 	key  string // sent as a bearer token; empty sends none
 	http *http.Client
 }
@@ -60,6 +60,16 @@ func (a *app) client(cmd *cobra.Command) (*client, error) {
 		return nil, usage(cmd, "the API key has characters in it that no key has")
 	}
 	return &client{base: strings.TrimSuffix(u.String(), "/"), key: key, http: newHTTP()}, nil
+}
+
+// at is where the server is, to be shown: without a user and a password.
+func (c *client) at() string {
+	u, err := url.Parse(c.base)
+	if err != nil {
+		return "the server"
+	}
+	u.User = nil
+	return u.String()
 }
 
 // clientBase is where the configuration says that the server listens.
@@ -149,9 +159,9 @@ func (c *client) broken(ctx context.Context, err error) error {
 	}
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "dial" {
-		return fault.New(fault.Unavailable, "", "no server answers at %s", c.base).WithTry("ak serve, or --url if it runs elsewhere")
+		return fault.New(fault.Unavailable, "", "no server answers at %s", c.at()).WithTry("ak serve, or --url if it runs elsewhere")
 	}
-	return &lostError{fault.New(fault.OutcomeUnknown, "", "the connection to %s broke: %w", c.base, cause(err)).
+	return &lostError{fault.New(fault.OutcomeUnknown, "", "the connection to %s broke: %w", c.at(), cause(err)).
 		WithTry("ak health, and the same command again")}
 }
 
@@ -172,7 +182,7 @@ func cause(err error) error {
 func (c *client) refused(status int, body []byte) error {
 	var p server.Problem
 	if json.Unmarshal(body, &p) != nil || p.Code == "" {
-		return fault.New(fault.Malformed, "", "%s answered %d, and not as a server of this kind does", c.base, status).
+		return fault.New(fault.Malformed, "", "%s answered %d, and not as a server of this kind does", c.at(), status).
 			WithTry("check --url")
 	}
 	e := fault.New(p.Code, "", "%s", p.Detail).WithAfter(time.Duration(p.RetryAfterMS) * time.Millisecond)
@@ -196,7 +206,7 @@ func (c *client) call(ctx context.Context, method, path string, body, into any) 
 		return res.body, nil
 	}
 	if err := json.Unmarshal(res.body, into); err != nil {
-		return nil, fault.New(fault.Malformed, "", "%s did not answer as a server of this kind does: %w", c.base, err).WithTry("check --url")
+		return nil, fault.New(fault.Malformed, "", "%s did not answer as a server of this kind does: %w", c.at(), err).WithTry("check --url")
 	}
 	return res.body, nil
 }

@@ -37,13 +37,13 @@ func (a *app) health(cmd *cobra.Command, _ []string) error {
 		if e := c.broken(cmd.Context(), err); fault.KindOf(e) != fault.OutcomeUnknown {
 			return e
 		}
-		return fault.New(fault.Unavailable, "", "%s does not answer: %w", c.base, cause(err)).WithTry("ak serve, or --url if it runs elsewhere")
+		return fault.New(fault.Unavailable, "", "%s does not answer: %w", c.at(), cause(err)).WithTry("ak serve, or --url if it runs elsewhere")
 	}
 	defer func() { _ = res.Body.Close() }()
 	raw, err := io.ReadAll(io.LimitReader(res.Body, maxReply))
 	var h server.HealthReply
 	if err != nil || json.Unmarshal(raw, &h) != nil || h.Status == "" {
-		return fault.New(fault.Unavailable, "", "%s answered %d, and not as a server of this kind does", c.base, res.StatusCode).WithTry("check --url")
+		return fault.New(fault.Unavailable, "", "%s answered %d, and not as a server of this kind does", c.at(), res.StatusCode).WithTry("check --url")
 	}
 	if err := a.showHealth(raw, h); err != nil {
 		return err

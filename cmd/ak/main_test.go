@@ -19,6 +19,10 @@ var update = flag.Bool("update", false, "write the expected output in the script
 var akBinary string
 
 func TestMain(m *testing.M) {
+	if role := os.Getenv("AK_TEST_PARROT"); role != "" { // the program of an MCP server
+		beParrot(role)
+		return
+	}
 	flag.Parse()
 	os.Exit(withBinary(m.Run))
 }

@@ -98,6 +98,7 @@ func New(cfg Config) (*Provider, error) {
 		option.WithMaxRetries(0), // retries are decided in one place, above the provider
 		option.WithoutOpenTelemetry(),
 	}
+	p.secrets = model.URLSecrets(base)
 	for name, value := range cfg.Headers {
 		opts = append(opts, option.WithHeader(name, value))
 		p.secrets = append(p.secrets, value)

@@ -53,6 +53,7 @@ type Provider struct {
 	key     func() string
 	creds   aws.CredentialsProvider
 	schemas bool
+	secrets []string // of the base URL
 }
 
 var _ model.Provider = (*Provider)(nil)
@@ -81,7 +82,7 @@ func New(cfg Config) (*Provider, error) {
 	if len(errs) > 0 {
 		return nil, fault.New(fault.Config, "bedrock.New", "%s", model.NewScrubber(key).Clean(errors.Join(errs...).Error()))
 	}
-	p := &Provider{client: cfg.HTTPClient, key: cfg.KeyFunc, creds: settings.Credentials, schemas: cfg.Schemas}
+	p := &Provider{client: cfg.HTTPClient, key: cfg.KeyFunc, creds: settings.Credentials, schemas: cfg.Schemas, secrets: model.URLSecrets(base)}
 	if p.key == nil {
 		p.key = func() string { return key }
 	}
@@ -142,13 +143,13 @@ func (p *Provider) Generate(ctx context.Context, req *model.Request, emit func(m
 		}
 		return nil, fault.New(kind, op, "%s", model.NewScrubber(key).Clean(err.Error()))
 	}
-	secrets := []string{key}
+	secrets := append([]string{key}, p.secrets...)
 	if key == "" {
 		creds, err := p.credentials(ctx)
 		if err != nil {
 			return nil, credentialsFault(ctx, err, model.NewScrubber())
 		}
-		secrets = []string{creds.AccessKeyID, creds.SecretAccessKey, creds.SessionToken}
+		secrets = append(secrets, creds.AccessKeyID, creds.SecretAccessKey, creds.SessionToken)
 	}
 	scrub := model.NewScrubber(secrets...)
 	res, err := p.send(ctx, in, key)

@@ -47,6 +47,7 @@ type Provider struct {
 	client  *http.Client
 	key     func() string
 	headers map[string]string
+	secrets []string // of the base URL
 }
 
 var _ model.Provider = (*Provider)(nil)
@@ -72,8 +73,8 @@ func New(cfg Config) (*Provider, error) {
 	if len(errs) > 0 {
 		return nil, fault.New(fault.Config, "gemini.New", "%w", errors.Join(errs...))
 	}
+	p := &Provider{client: cfg.HTTPClient, key: cfg.KeyFunc, headers: cfg.Headers, secrets: model.URLSecrets(base)}
 	base, version := address(base)
-	p := &Provider{client: cfg.HTTPClient, key: cfg.KeyFunc, headers: cfg.Headers}
 	if p.key == nil {
 		p.key = func() string { return key }
 	}
@@ -124,7 +125,7 @@ func (p *Provider) Close() error {
 // complete and paid for.
 func (p *Provider) Generate(ctx context.Context, req *model.Request, emit func(model.Chunk)) (*model.Answer, error) {
 	key := strings.TrimSpace(p.key())
-	secrets := []string{key}
+	secrets := append([]string{key}, p.secrets...)
 	for _, value := range p.headers {
 		secrets = append(secrets, value)
 	}

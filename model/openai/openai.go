@@ -83,6 +83,7 @@ func New(cfg Config) (*Provider, error) {
 		option.WithHTTPClient(p.client),
 		option.WithMaxRetries(0), // retries are decided in one place, above the provider
 	}
+	p.secrets = model.URLSecrets(base)
 	for name, value := range cfg.Headers {
 		opts = append(opts, option.WithHeader(name, value))
 		p.secrets = append(p.secrets, value)

@@ -47,6 +47,13 @@
 // service that is down therefore stops the agent's turns; it does not let them pass unseen. The question is a step, so
 // its answer is journaled, and a question that comes again after a crash has the Idempotency-Key of the first.
 //
+// # Secrets
+//
+// The values of configured headers, and what the URL holds beside its path, are masked in every error. In results, and in
+// what hooks answer, only those are starred out whose name says that they are credentials: to cut a setting out of a
+// result would change what the result says. A server that repeats a credential in another form (hashed, escaped in a way
+// of its own) is beyond this.
+//
 // # Where requests go
 //
 // A [Client] keeps all of its tools' requests within one allow-list: of hosts, by name; of networks, by the address

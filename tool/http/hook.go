@@ -36,7 +36,8 @@ type hook struct {
 	spec     HookSpec
 	client   *Client
 	request  *request
-	scrubber scrubber
+	scrubber scrubber // for errors
+	hush     scrubber // for answers
 }
 
 // about is what a service is told of a turn.
@@ -95,7 +96,7 @@ func (c *Client) hook(spec HookSpec) (*hook, error) {
 	if len(errs) > 0 {
 		return nil, fault.New(fault.Config, "httptool.Hook", "hook %s: %w", spec.Name, errors.Join(errs...))
 	}
-	return &hook{spec: spec, client: c, request: r, scrubber: newScrubber(r)}, nil
+	return &hook{spec: spec, client: c, request: r, scrubber: newScrubber(r), hush: newHush(r)}, nil
 }
 
 func (h *hook) before(ctx context.Context, t *agentkernel.Turn) (agentkernel.Verdict, error) {
@@ -220,13 +221,14 @@ func (h *hook) read(a *answer) (*opinion, error) {
 	for _, field := range []*string{o.Reply, o.Note, o.Refuse} {
 		if field != nil {
 			given++
+			*field = h.hush.stars(*field)
 		}
 	}
 	if given > 1 {
 		return nil, h.senseless("it has more than one of reply, note and refuse")
 	}
 	if o.Refuse != nil {
-		return nil, fault.New(fault.Refused, "", "hook %s refused: %s", h.spec.Name, cut(cmp.Or(*o.Refuse, "it gave no reason")))
+		return nil, fault.New(fault.Refused, "", "hook %s refused: %s", h.spec.Name, cut(h.scrubber.clean(cmp.Or(*o.Refuse, "it gave no reason"))))
 	}
 	return o, nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -38,7 +39,7 @@ func readUpTo(r io.Reader, limit int64) (string, error) {
 // resultOf makes the outcome of a call of its response.
 func (t *tool) resultOf(a *answer) (string, error) {
 	if a.status >= 200 && a.status <= 299 {
-		return a.body, nil
+		return t.hush.stars(a.body), nil
 	}
 	err := t.refusal(a)
 	seenBefore := t.spec.Refuses != agentkernel.RefusesNothing &&
@@ -64,9 +65,9 @@ func (t *tool) refusal(a *answer) error {
 		text += ", a redirect, which is not followed"
 	}
 	if body := strings.TrimSpace(a.body); body != "" {
-		text += ": " + cut(body)
+		text += ": " + cut(t.scrub(body)) // in this order, so that no half of a secret is left
 	}
-	return fault.New(kindOf(a.status), "", "%s", t.scrub(text))
+	return fault.New(kindOf(a.status), "", "%s", text)
 }
 
 // kindOf is the kind of a status that is no success.
@@ -120,9 +121,38 @@ const mask = "***"
 // scrubber replaces secrets in texts.
 type scrubber []string
 
+// credential finds the names of headers and query values that prove who sends a request.
+var credential = regexp.MustCompile(`(?i)key|token|secret|passw|sig|auth|credential|cookie`)
+
+// newHush hides what proves who sends a request from the tool's results, which are journaled and shown to the model. It
+// knows less than the scrubber of errors: to cut a harmless setting out of a result would change what the result says.
+func newHush(requests ...*request) scrubber {
+	return slices.DeleteFunc(secretsOf(credential.MatchString, requests), func(v string) bool { return len(v) < 8 })
+}
+
+// stars puts a star for each byte of a secret, so that a text that was cut keeps its length, and of the beginning of one
+// at the end, where the cut may have been.
+func (s scrubber) stars(text string) string {
+	for _, secret := range s {
+		text = strings.ReplaceAll(text, secret, strings.Repeat("*", len(secret)))
+		for n := min(len(secret)-1, len(text)); n >= 8; n-- {
+			if strings.HasSuffix(text, secret[:n]) {
+				text = text[:len(text)-n] + strings.Repeat("*", n)
+				break
+			}
+		}
+	}
+	return text
+}
+
 // newScrubber hides header values, with and without a scheme such as "Bearer", and what a URL holds beside its path.
 // Values of less than four characters are no secrets, and replacing them would tear words apart.
 func newScrubber(requests ...*request) scrubber {
+	return secretsOf(func(string) bool { return true }, requests)
+}
+
+// secretsOf collects the secrets of requests, of the headers and query values whose names count.
+func secretsOf(counts func(name string) bool, requests []*request) scrubber {
 	var all scrubber
 	add := func(values ...string) {
 		for _, v := range values {
@@ -135,11 +165,13 @@ func newScrubber(requests ...*request) scrubber {
 		if r == nil {
 			continue
 		}
-		for _, v := range r.headers {
-			_, credential, _ := strings.Cut(v, " ")
-			add(v, strings.TrimSpace(credential))
+		for name, v := range r.headers {
+			if counts(name) {
+				_, proof, _ := strings.Cut(v, " ")
+				add(v, strings.TrimSpace(proof))
+			}
 		}
-		add(r.template.secrets()...)
+		add(r.template.secrets(counts)...)
 	}
 	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) }) // one may hold another
 	return all

@@ -2,6 +2,7 @@ package httptool
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -147,20 +148,22 @@ func (t template) addQuery(u *url.URL, values map[string]any) error {
 	return nil
 }
 
-// secrets are the parts of the URL that may be secret: its user and password, and fixed query values.
-func (t template) secrets() []string {
+// secrets are the parts of the URL that may be secret: its password, and the fixed query values of the names that count.
+func (t template) secrets(counts func(name string) bool) []string {
 	u, err := url.Parse(placeholder.ReplaceAllString(t.text, "x"))
 	if err != nil {
 		return nil
 	}
 	var all []string
-	if password, ok := u.User.Password(); ok {
-		all = append(all, password, url.QueryEscape(password))
+	if u.User != nil {
+		password, _ := u.User.Password()
+		inHeader := base64.StdEncoding.EncodeToString([]byte(u.User.Username() + ":" + password))
+		all = append(all, password, url.QueryEscape(password), inHeader)
 	}
 	_, query, _ := strings.Cut(t.text, "?")
 	for _, pair := range strings.Split(query, "&") {
-		_, value, _ := strings.Cut(pair, "=")
-		if len(value) < 8 || strings.Contains(value, "{") {
+		name, value, _ := strings.Cut(pair, "=")
+		if len(value) < 8 || strings.Contains(value, "{") || !counts(name) {
 			continue
 		}
 		all = append(all, value)

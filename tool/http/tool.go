@@ -57,7 +57,8 @@ type tool struct {
 	client    *Client
 	args      *schema.Validator // nil accepts everything
 	call, ask *request          // ask may be nil
-	scrubber  scrubber
+	scrubber  scrubber          // for errors
+	hush      scrubber          // for results
 	once      bool
 }
 
@@ -87,7 +88,7 @@ func (c *Client) Tool(spec Spec) (*agentkernel.Tool, error) {
 	if len(errs) > 0 {
 		return nil, fault.New(fault.Config, "httptool.Tool", "tool %s: %w", spec.Name, errors.Join(errs...))
 	}
-	t.scrubber = newScrubber(t.call, t.ask)
+	t.scrubber, t.hush = newScrubber(t.call, t.ask), newHush(t.call, t.ask)
 	return made, nil
 }
 
@@ -160,7 +161,7 @@ func (t *tool) Reconcile(ctx context.Context, c agentkernel.ToolCall) (agentkern
 	}
 	switch a.status {
 	case http.StatusOK:
-		return agentkernel.Finding{Outcome: session.Happened, Result: a.body}, nil
+		return agentkernel.Finding{Outcome: session.Happened, Result: t.hush.stars(a.body)}, nil
 	case http.StatusNotFound:
 		fenced, _ := strconv.ParseBool(a.header.Get("AK-Fenced"))
 		return agentkernel.Finding{Outcome: session.DidNotHappen, Fenced: fenced}, nil

@@ -329,3 +329,27 @@ func TestASpecsMistakesAreToldAtOnce(t *testing.T) {
 		}
 	}
 }
+
+func TestCredentialsAreNotInResultsAndSettingsAre(t *testing.T) {
+	const bearer, region, query, format = "tok-bearer-secret", "eu-central-1-b", "tok-query-secret", "geojson-long"
+	said := bearer + " " + region + " " + query + " " + format
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, said) })
+	sp := Spec{
+		Name: "x", Effect: session.ReadOnly, Request: Request{
+			URL: s.URL + "/x?token=" + query + "&format=" + format, Headers: map[string]string{"Authorization": "Bearer " + bearer, "X-Region": region},
+		},
+		Reconcile: &Request{URL: s.URL},
+	}
+	want := "***************** " + region + " **************** " + format
+	tool := made(t, sp, hostOf(s.URL))
+	if got, err := tool.Call(background(), call(`{}`)); err != nil || got != want {
+		t.Errorf("%q, %v", got, err)
+	}
+	if got, err := tool.Reconcile(background(), call(`{}`)); err != nil || got.Result != want {
+		t.Errorf("%+v, %v", got, err)
+	}
+	sp.MaxResult = len(bearer) - 4 // the cut is in the middle of the credential
+	if got, err := made(t, sp, hostOf(s.URL)).Call(background(), call(`{}`)); err != nil || got != strings.Repeat("*", len(bearer)-3) {
+		t.Errorf("%q, %v", got, err)
+	}
+}

@@ -96,7 +96,7 @@ var errElsewhere = errors.New("the connection was lost")
 // failure is the outcome of a call that has no result. Whether something was sent is known from the connection, not from
 // the library's errors: to it, every failed HTTP request was not sent.
 func (r *remote) failure(l *link, f *flight, sent bool, err error) error {
-	text := r.c.scrub.clean(plain(err))
+	text := r.c.scrub.plain(err)
 	if !sent && (l.proc != nil || l.lost.Load() || errors.Is(err, mcp.ErrConnectionClosed)) {
 		return fault.New(fault.Unavailable, "", "the call was not sent: %s: %w", text, errElsewhere)
 	}
@@ -137,7 +137,7 @@ func (r *remote) resultOf(res *mcp.CallToolResult) (string, error) {
 	}
 	text := resultText(res)
 	if !res.IsError {
-		return text, nil
+		return r.c.hush.clean(text), nil
 	}
 	if text == "" {
 		text = "the tool failed and did not say why"

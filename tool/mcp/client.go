@@ -20,7 +20,8 @@ const (
 // Client is a server's tools, and the connection to it. It is safe for concurrent use.
 type Client struct {
 	spec  Spec
-	scrub scrubber
+	scrub scrubber // for errors and the log
+	hush  scrubber // for results
 	now   func() time.Time
 	tools []*agentkernel.Tool
 	offer []Offer
@@ -42,7 +43,7 @@ func Connect(ctx context.Context, spec Spec) (*Client, error) {
 	if problems := spec.check(); len(problems) > 0 {
 		return nil, fault.New(fault.Config, "mcptool.Connect", "MCP server %.40s: %s", spec.Name, strings.Join(problems, "; "))
 	}
-	c := &Client{spec: spec, scrub: newScrubber(&spec), now: time.Now, dialing: make(chan struct{}, 1)}
+	c := &Client{spec: spec, scrub: newScrubber(&spec), hush: newHush(&spec), now: time.Now, dialing: make(chan struct{}, 1)}
 	c.dialing <- struct{}{}
 	ctx, cancel := context.WithTimeout(ctx, spec.StartTimeout)
 	defer cancel()

@@ -133,7 +133,7 @@ func (c *Client) cannotConnect(ctx context.Context, l *link, f *flight, err erro
 		kind, try = fault.Config, "check its url"
 		text += fmt.Sprintf("it answered %d", status)
 	default:
-		text += c.scrub.clean(plain(err))
+		text += c.scrub.plain(err)
 	}
 	if l.proc != nil {
 		text += l.proc.fate()
@@ -152,9 +152,9 @@ func (p *process) fate() string {
 	return "; the program ended with " + p.ended.Error()
 }
 
-// plain is an error's text, bounded; secrets in it are left to the caller.
-func plain(err error) string {
-	text := strings.ReplaceAll(err.Error(), ": rejected by transport", "")
+// plain is an error's text, bounded. Secrets go first, so that no half of one is left.
+func (s scrubber) plain(err error) string {
+	text := s.clean(strings.ReplaceAll(err.Error(), ": rejected by transport", ""))
 	if len(text) > 600 {
 		text = strings.ToValidUTF8(text[:600], "") + "…"
 	}

@@ -118,7 +118,11 @@ func (p *process) listen(r *os.File, log *slog.Logger, scrub scrubber) {
 	in := bufio.NewReaderSize(r, maxLine)
 	for {
 		line, more, err := in.ReadLine()
-		if text := strings.TrimSpace(scrub.clean(strings.ToValidUTF8(string(line), "\uFFFD"))); text != "" {
+		clean := scrub.clean
+		if more {
+			clean = scrub.cleanCut
+		}
+		if text := strings.TrimSpace(clean(strings.ToValidUTF8(string(line), "\uFFFD"))); text != "" {
 			p.said.set(text)
 			if lines++; lines <= maxLines {
 				log.Info("an MCP server says", "line", text)
