@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/agentkernel/agentkernel/model/modeltest"
 )
@@ -26,7 +27,7 @@ type desk struct {
 	charges map[string][]string // arguments by idempotency key, one entry per effect
 	hold    chan struct{}       // when set, a call acts and then waits for it before it answers
 	acted   chan string         // keys, as calls act
-	asked   int                 // questions of hooks
+	takes   time.Duration       // how long a call takes
 }
 
 func newDesk(t *testing.T) *desk {
@@ -61,6 +62,12 @@ func (d *desk) do(w http.ResponseWriter, r *http.Request) {
 	select {
 	case d.acted <- key:
 	default: // nobody counts
+	}
+	if d.takes > 0 {
+		select {
+		case <-time.After(d.takes):
+		case <-r.Context().Done():
+		}
 	}
 	if hold != nil {
 		select {
@@ -99,9 +106,6 @@ func (d *desk) hook(w http.ResponseWriter, r *http.Request) {
 		Reply string `json:"reply"`
 	}
 	_ = json.NewDecoder(r.Body).Decode(&about) // an empty reply shows that there is none
-	d.mu.Lock()
-	d.asked++
-	d.mu.Unlock()
 	if r.PathValue("name") == "in" {
 		_, _ = io.WriteString(w, `{"note": "be brief"}`)
 		return
