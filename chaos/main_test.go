@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +21,10 @@ func TestMain(m *testing.M) {
 	case "parent":
 		parent()
 		return
+	}
+	flag.Parse()
+	if n := flag.Lookup("test.parallel"); n.Value.String() == n.DefValue {
+		_ = n.Value.Set("4") // these tests wait for other processes and for leases, most of the time
 	}
 	var err error
 	if builds.dir, err = os.MkdirTemp("", "ak-chaos"); err != nil {
