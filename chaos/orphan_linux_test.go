@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -38,6 +39,11 @@ func TestNoServerOutlivesTheTests(t *testing.T) {
 			if err != nil || perr != nil {
 				t.Fatalf("the run of tests said %q: %v, %v", line, err, perr)
 			}
+			defer func() {
+				if t.Failed() && pid > 1 {
+					_ = syscall.Kill(pid, syscall.SIGKILL)
+				}
+			}()
 			eventually(t, "the server listens", func() bool {
 				said, err := os.ReadFile(log)
 				return err == nil && listening.Match(said)

@@ -81,7 +81,7 @@ func (p *place) shapeScript() {
 	}, nil)
 }
 
-// TestSIGKILLAtEveryPlaceOfOtherTurns kills a server at each place that such a turn passes, one after the other, until
+// TestSIGKILLAtEveryPlaceOfOtherTurns: approvals, delegation, structured output, hooks, files and MCP tools. It kills a server at each place that such a turn passes, one after the other, until
 // there is none left, and lets another server finish the turn.
 func TestSIGKILLAtEveryPlaceOfOtherTurns(t *testing.T) {
 	for _, sh := range shapes {
@@ -170,9 +170,30 @@ func (p *place) judgeShape(s *server, a answer, sh shape, at string, body map[st
 	if n := count(journal, func(e session.Event) bool { return e.Type == session.StepStarted }); n > 1 && sh.agent != "plugged" {
 		t.Errorf("%s: a call that may take place once was begun %d times", at, n)
 	}
+	if sh.asks > 0 {
+		p.judgeDecision(s, a, at, journal)
+	}
 	p.verify("")
 	if t.Failed() {
 		t.Logf("%s: the journal is %s", at, mustJSON(journal))
+	}
+}
+
+// judgeDecision looks whether the call waited for the yes, and whether a no that comes later is refused.
+func (p *place) judgeDecision(s *server, a answer, at string, journal []session.Batch) {
+	t := p.t
+	t.Helper()
+	yes := false
+	for _, b := range journal {
+		for _, e := range b.Events {
+			yes = yes || e.Signal != nil && e.Signal.Kind == session.SignalApprove
+			if e.Type == session.StepStarted && !yes {
+				t.Errorf("%s: the call was begun before anybody allowed it", at)
+			}
+		}
+	}
+	if no, err := s.post(ctx(t), "/api/v1/turns/"+a.Turn+"/deny", "", map[string]any{}); err != nil || no.status != http.StatusConflict {
+		t.Errorf("%s: a late no: %d %+v, %v", at, no.status, no, err)
 	}
 }
 
@@ -258,6 +279,9 @@ func TestTheDeathOfAnMCPServerInTheMiddleOfACall(t *testing.T) {
 			}()
 			p.desk.wait(t)
 			pid := p.desk.actor()
+			if pid <= 1 {
+				t.Fatalf("the call came from process %d", pid)
+			}
 			if who == "server" {
 				_ = syscall.Kill(pid, syscall.SIGKILL)
 				if a := <-told; a.status != http.StatusAccepted || a.Waiting == nil || a.Waiting.Reason != "in_doubt" {
