@@ -38,7 +38,7 @@ func TestSIGKILLAtEveryPlaceOfAToolTurn(t *testing.T) {
 }
 
 func killedAt(t *testing.T, tool, at string) {
-	p := newPlace(t)
+	p := newPlace(t, basic)
 	doomed := p.serve(at + ":kill")
 	if a, err := doomed.chat(ctx(t), "k", "use "+tool); err == nil {
 		t.Fatalf("the server answered %d %s instead of dying", a.status, a.Result)
@@ -49,27 +49,44 @@ func killedAt(t *testing.T, tool, at string) {
 	p.judge(s, a, tool)
 }
 
-// finish sends a request again until its turn has ended. A turn that asks what became of a call is told that it happened,
-// if it did, and else what the test says.
+// finish sends a request again until its turn has ended. Who is asked for a yes says yes, and a turn that asks what became
+// of a call is told that it happened, if it did, and else what the test says.
 func (p *place) finish(s *server, key, prompt, otherwise string) answer {
 	p.t.Helper()
+	a, err := p.drive(s, key, map[string]any{"session_id": "s", "prompt": prompt}, otherwise)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return a
+}
+
+// drive does so until the turn has ended, or the server has, which is an error.
+func (p *place) drive(s *server, key string, body map[string]any, otherwise string) (answer, error) {
+	p.t.Helper()
 	for {
-		a, err := s.chat(ctx(p.t), key, prompt)
-		if err != nil {
-			p.t.Fatal(err)
+		a, err := s.post(ctx(p.t), "/api/v1/chat", key, body)
+		if err != nil || a.status == http.StatusOK {
+			return a, err
 		}
-		if a.status == http.StatusOK {
-			return a
-		}
-		if a.status != http.StatusAccepted || a.Waiting == nil || a.Waiting.Reason != "in_doubt" {
+		if a.status != http.StatusAccepted || a.Waiting == nil {
 			p.t.Fatalf("status %d: %+v", a.status, a)
 		}
-		outcome := map[string]any{"outcome": otherwise}
-		if most, _ := p.desk.effects(); most > 0 {
-			outcome = map[string]any{"outcome": "happened", "result": "done"}
+		verb, word := "resolve", map[string]any{"outcome": otherwise}
+		most, _ := p.desk.effects()
+		switch {
+		case a.Waiting.Reason == "approval" && len(a.Waiting.Asks) == 1:
+			verb, word = "approve", map[string]any{"step": a.Waiting.Asks[0].Step, "digest": a.Waiting.Asks[0].Digest}
+		case a.Waiting.Reason != "in_doubt":
+			p.t.Fatalf("the turn waits: %+v", *a.Waiting)
+		case most > 0:
+			word = map[string]any{"outcome": "happened", "result": "done"}
 		}
-		if r, err := s.post(ctx(p.t), "/api/v1/turns/"+a.Turn+"/resolve", "", outcome); err != nil || r.status >= 300 {
-			p.t.Fatalf("resolve: %v, %+v", err, r)
+		r, err := s.post(ctx(p.t), "/api/v1/turns/"+a.Turn+"/"+verb, "", word)
+		if err != nil {
+			return a, err
+		}
+		if r.status >= 300 {
+			p.t.Fatalf("%s: %d %+v", verb, r.status, r)
 		}
 	}
 }
@@ -100,12 +117,12 @@ func (p *place) judge(s *server, a answer, tool string) {
 	if keys > 1 {
 		t.Errorf("%d idempotency keys for one call", keys)
 	}
-	p.verify()
+	p.verify("")
 }
 
 func TestSIGKILLWithAModelCallInFlight(t *testing.T) {
-	p := newPlace(t)
-	p.script([]map[string]any{{"call": 1, "stall_after": 1}})
+	p := newPlace(t, basic)
+	p.script(nil, []map[string]any{{"call": 1, "stall_after": 1}})
 	s := p.serve("")
 	broken := make(chan error, 1)
 	go func() {
@@ -122,13 +139,13 @@ func TestSIGKILLWithAModelCallInFlight(t *testing.T) {
 	if a := p.finish(next, "k", "hello there", "run_again"); a.Result != "you said hello there" {
 		t.Errorf("%+v", a)
 	}
-	p.verify()
+	p.verify("")
 }
 
 // TestARestartOnTheSameMachineDoesNotWaitForTheLease: the lease is far longer than the test, and the dead owner is one
 // whose end can be seen.
 func TestARestartOnTheSameMachineDoesNotWaitForTheLease(t *testing.T) {
-	p := newPlace(t)
+	p := newPlace(t, basic)
 	t.Setenv("AK_EXECUTION__LEASE_TTL", "10m")
 	doomed := p.serve("model.after:1:kill")
 	if _, err := doomed.chat(ctx(t), "k", "hello there"); err == nil {
@@ -141,11 +158,11 @@ func TestARestartOnTheSameMachineDoesNotWaitForTheLease(t *testing.T) {
 }
 
 func TestSIGKILLDuringADrain(t *testing.T) {
-	p := newPlace(t)
+	p := newPlace(t, basic)
 	p.desk.hold = make(chan struct{})
 	s := p.serve("")
 	go func() { _, _ = s.chat(ctx(t), "k", "use once") }()
-	<-p.desk.acted
+	p.desk.wait(t)
 	s.signal(syscall.SIGTERM)
 	eventually(t, "it is not ready", func() bool {
 		a, err := s.get(ctx(t), "/health")
@@ -153,7 +170,7 @@ func TestSIGKILLDuringADrain(t *testing.T) {
 	})
 	s.signal(syscall.SIGKILL)
 	s.waitDead()
-	close(p.desk.hold)
+	p.desk.release()
 	next := p.serve("")
 	p.judge(next, p.finish(next, "k", "use once", "run_again"), "once")
 }
@@ -180,7 +197,7 @@ func TestAnOwnerThatWasStoppedPastItsLeaseDoesNothingWhenItWakesUp(t *testing.T)
 
 // stoppedAt reports false when the owner was stopped with the file locked.
 func stoppedAt(t *testing.T, tool, at string) bool {
-	p := newPlace(t)
+	p := newPlace(t, basic)
 	other := p.serve("")
 	owner := p.serve(at + ":stop")
 	told := make(chan answer, 1)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -28,4 +29,11 @@ func (s *server) stopped() bool {
 	}
 	_, after, _ := bytes.Cut(b, []byte(") "))
 	return len(after) > 0 && after[0] == 'T'
+}
+
+// ended reports whether a process is gone, or is a zombie that nobody has waited for.
+func ended(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, after, _ := strings.Cut(string(stat), ") ")
+	return err != nil || strings.HasPrefix(after, "Z")
 }

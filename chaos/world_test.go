@@ -1,45 +1,24 @@
 package chaos
 
 import (
-	"bufio"
-	"bytes"
-	"context"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/agentkernel/agentkernel/model/modeltest"
 )
-
-var binary string
-
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "ak-chaos")
-	if err != nil {
-		panic(err)
-	}
-	binary = filepath.Join(dir, "ak")
-	build := exec.Command("go", "build", "-tags", "failpoint", "-o", binary, "../cmd/ak")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "the binary does not build:", err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	_ = os.RemoveAll(dir)
-	os.Exit(code)
-}
 
 // desk is the tool server: it does what it is told, every time, and writes it down.
 type desk struct {
@@ -48,6 +27,7 @@ type desk struct {
 	charges map[string][]string // arguments by idempotency key, one entry per effect
 	hold    chan struct{}       // when set, a call acts and then waits for it before it answers
 	acted   chan string         // keys, as calls act
+	takes   time.Duration       // how long a call takes
 }
 
 func newDesk(t *testing.T) *desk {
@@ -63,6 +43,7 @@ func newDesk(t *testing.T) *desk {
 		}
 		_, _ = io.WriteString(w, "done")
 	})
+	mux.HandleFunc("POST /hook/{name}", d.hook)
 	d.Server = httptest.NewServer(mux)
 	t.Cleanup(d.Close)
 	return d
@@ -78,7 +59,16 @@ func (d *desk) do(w http.ResponseWriter, r *http.Request) {
 	}
 	hold := d.hold
 	d.mu.Unlock()
-	d.acted <- key
+	select {
+	case d.acted <- key:
+	default: // nobody counts
+	}
+	if d.takes > 0 {
+		select {
+		case <-time.After(d.takes):
+		case <-r.Context().Done():
+		}
+	}
 	if hold != nil {
 		select {
 		case <-hold:
@@ -86,6 +76,51 @@ func (d *desk) do(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	_, _ = io.WriteString(w, "done")
+}
+
+// release lets the calls go that are held.
+func (d *desk) release() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.hold != nil {
+		close(d.hold)
+		d.hold = nil
+	}
+}
+
+// actor is the process that made the only call, for tools that say so.
+func (d *desk) actor() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, list := range d.charges {
+		if pid, err := strconv.Atoi(list[0]); err == nil {
+			return pid
+		}
+	}
+	return 0
+}
+
+// hook answers a question about a turn: a note before it, and a changed reply after it.
+func (d *desk) hook(w http.ResponseWriter, r *http.Request) {
+	var about struct {
+		Reply string `json:"reply"`
+	}
+	_ = json.NewDecoder(r.Body).Decode(&about) // an empty reply shows that there is none
+	if r.PathValue("name") == "in" {
+		_, _ = io.WriteString(w, `{"note": "be brief"}`)
+		return
+	}
+	_, _ = w.Write(mustJSON(map[string]string{"reply": about.Reply + ", checked"}))
+}
+
+// wait waits until a call has acted.
+func (d *desk) wait(t *testing.T) {
+	t.Helper()
+	select {
+	case <-d.acted:
+	case <-ctx(t).Done():
+		t.Fatal("no tool was called")
+	}
 }
 
 // effects is how many effects the busiest key had, and how many keys there are.
@@ -107,7 +142,20 @@ type place struct {
 	llm   *httptest.Server
 }
 
-func newPlace(t *testing.T) *place {
+// world is what is configured in a place. DESK stands for the tool server's URL.
+type world struct {
+	lease, timeout string // of replicas and of calls; 1s each when empty
+	agents         []string
+	tools          []string // beside those of the table
+}
+
+var (
+	everyTool = []string{"read", "idem", "once", "ask", "tell", "refuse"}
+	basic     = world{agents: []string{"{name: a, model: local/m, tools: [read, idem, once, ask, tell, refuse]}"}}
+)
+
+// newPlace makes a place in which one tool of each effect class and policy can be called.
+func newPlace(t *testing.T, w world) *place {
 	t.Helper()
 	p := &place{t: t, dir: t.TempDir(), desk: newDesk(t)}
 	var err error
@@ -116,43 +164,50 @@ func newPlace(t *testing.T) *place {
 	}
 	p.llm = httptest.NewServer(p.model)
 	t.Cleanup(func() { p.model.Close(); p.llm.Close() })
-	p.script(nil)
-	var tools, names []string
-	for _, tool := range []struct{ name, more string }{
-		{"read", "effect: read_only"},
-		{"idem", "effect: idempotent"},
-		{"once", "effect: at_most_once, reconcile: {http: {url: \"" + p.desk.URL + "/done/{idempotency_key}\"}}"},
-		{"ask", "effect: at_most_once, on_doubt: ask"},
-		{"tell", "effect: at_most_once, on_doubt: tell"},
-		{"refuse", "effect: at_most_once, refuses: duplicate_key"},
-	} {
-		tools = append(tools, fmt.Sprintf("  - {name: %s, description: does it, timeout: 1s, parameters: {type: object}, http: {method: POST, url: \"%s/do/%s\"}, %s}", tool.name, p.desk.URL, tool.name, tool.more))
-		names = append(names, tool.name)
+	p.script(nil, nil)
+	effects := map[string]string{
+		"read":   "effect: read_only",
+		"idem":   "effect: idempotent",
+		"once":   "effect: at_most_once, reconcile: {http: {url: \"DESK/done/{idempotency_key}\"}}",
+		"ask":    "effect: at_most_once, on_doubt: ask",
+		"tell":   "effect: at_most_once, on_doubt: tell",
+		"refuse": "effect: at_most_once, refuses: duplicate_key",
 	}
-	config := fmt.Sprintf(`
+	tools := w.tools
+	for _, name := range slices.Sorted(maps.Keys(effects)) {
+		tools = append(tools, fmt.Sprintf("{name: %s, description: does it, timeout: TIMEOUT, parameters: {type: object}, http: {method: POST, url: \"DESK/do/%s\"}, %s}", name, name, effects[name]))
+	}
+	config := strings.NewReplacer(
+		"TOOLS", "  - "+strings.Join(tools, "\n  - "), "AGENTS", "  - "+strings.Join(w.agents, "\n  - "),
+		"DATABASE", filepath.Join(p.dir, "ak.db"), "MODEL", p.llm.URL+"/v1", "LEASE", cmp.Or(w.lease, "1s"),
+	).Replace(`
 log: {level: debug, format: json}
-session: {type: sqlite, sqlite: {path: %q}}
-execution: {lease_ttl: 1s, sweep_interval: 200ms, drain: {delay: 500ms, timeout: 10s}}
-providers: {local: {type: openai_compatible, base_url: %q}}
+session: {type: sqlite, sqlite: {path: "DATABASE"}}
+execution: {lease_ttl: LEASE, sweep_interval: 200ms, drain: {delay: 500ms, timeout: 10s}}
+providers: {local: {type: openai_compatible, base_url: "MODEL"}}
 tools:
-%s
+TOOLS
 agents:
-  - {name: a, model: local/m, tools: [%s]}
-`, filepath.Join(p.dir, "ak.db"), p.llm.URL+"/v1", strings.Join(tools, "\n"), strings.Join(names, ", "))
-	if err := os.WriteFile(filepath.Join(p.dir, "config.yaml"), []byte(config), 0o600); err != nil {
+AGENTS
+`)
+	config = strings.NewReplacer("DESK", p.desk.URL, "TIMEOUT", cmp.Or(w.timeout, "1s")).Replace(config)
+	if err := os.WriteFile(p.config(), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return p
 }
 
-// script makes the model call the tool that the prompt names, and then answer; steps are faults on the way.
-func (p *place) script(steps []map[string]any) {
+func (p *place) config() string { return filepath.Join(p.dir, "config.yaml") }
+
+// script makes the model call the tool that the prompt names, and then answer, after the rules that a test adds. steps
+// are faults on the way.
+func (p *place) script(more, steps []map[string]any) {
 	p.t.Helper()
-	var rules []map[string]any
-	for _, tool := range []string{"read", "idem", "once", "ask", "tell", "refuse"} {
+	rules := slices.Clip(more)
+	for _, tool := range everyTool {
 		rules = append(rules, map[string]any{
-			"when":  "^use " + tool + "$",
-			"calls": []map[string]any{{"tool": tool, "args": map[string]any{"n": 1}}},
+			"when":  "^use " + tool + "(?: (.*))?$",
+			"calls": []map[string]any{{"tool": tool, "args": map[string]any{"n": "${1}"}}},
 			"then":  []map[string]any{{"say": "used " + tool + ": ${result}"}},
 		})
 	}
@@ -172,142 +227,4 @@ func mustJSON(v any) []byte {
 		panic(err)
 	}
 	return b
-}
-
-// server is one ak process.
-type server struct {
-	p    *place
-	cmd  *exec.Cmd
-	url  string
-	dead chan struct{} // closed when it has ended
-	log  *bytes.Buffer
-	mu   sync.Mutex
-}
-
-var listening = regexp.MustCompile(`http://127\.0\.0\.1:\d+`)
-
-// serve starts a process and waits until it says where it listens. failpoint is where it dies, empty for nowhere.
-func (p *place) serve(failpoint string) *server {
-	p.t.Helper()
-	s := &server{p: p, dead: make(chan struct{}), log: &bytes.Buffer{}}
-	s.cmd = exec.Command(binary, "serve", "--config", filepath.Join(p.dir, "config.yaml"), "--port", "0")
-	s.cmd.Env = append(os.Environ(), "AK_FAILPOINT="+failpoint)
-	s.cmd.Dir = p.dir
-	stderr, err := s.cmd.StderrPipe()
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	if err := s.cmd.Start(); err != nil {
-		p.t.Fatal(err)
-	}
-	ready := make(chan string, 1)
-	go func() {
-		defer close(s.dead)
-		lines := bufio.NewScanner(stderr)
-		for lines.Scan() {
-			s.mu.Lock()
-			fmt.Fprintln(s.log, lines.Text())
-			s.mu.Unlock()
-			if m := listening.FindString(lines.Text()); m != "" {
-				select {
-				case ready <- m:
-				default:
-				}
-			}
-		}
-		_ = s.cmd.Wait()
-	}()
-	p.t.Cleanup(func() {
-		_ = s.cmd.Process.Signal(syscall.SIGCONT)
-		_ = s.cmd.Process.Kill()
-		<-s.dead
-		if p.t.Failed() {
-			p.t.Logf("process %d said:\n%s", s.cmd.Process.Pid, s.log)
-		}
-	})
-	select {
-	case s.url = <-ready:
-	case <-s.dead:
-		p.t.Fatalf("ak ended before it listened:\n%s", s.log)
-	case <-time.After(30 * time.Second):
-		p.t.Fatal("ak does not listen after 30 s")
-	}
-	return s
-}
-
-func (s *server) signal(sig syscall.Signal) {
-	s.p.t.Helper()
-	if err := s.cmd.Process.Signal(sig); err != nil {
-		s.p.t.Fatal(err)
-	}
-}
-
-func (s *server) waitDead() {
-	s.p.t.Helper()
-	select {
-	case <-s.dead:
-	case <-time.After(30 * time.Second):
-		s.p.t.Fatal("the process did not end within 30 s")
-	}
-}
-
-// answer is what a client is told.
-type answer struct {
-	status  int
-	Result  string `json:"result"`
-	Turn    string `json:"turn_id"`
-	State   string `json:"state"`
-	Waiting *struct {
-		Reason string `json:"reason"`
-		Step   string `json:"step"`
-	} `json:"waiting"`
-	Code string `json:"code"`
-}
-
-// chat sends a request; an error is a connection that broke.
-func (s *server) chat(ctx context.Context, key, prompt string) (answer, error) {
-	return s.post(ctx, "/api/v1/chat", key, map[string]any{"session_id": "s", "prompt": prompt})
-}
-
-func (s *server) post(ctx context.Context, path, key string, body any) (a answer, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+path, bytes.NewReader(mustJSON(body)))
-	if err != nil {
-		return a, err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	if key != "" {
-		req.Header.Set("Idempotency-Key", key)
-	}
-	return s.send(req)
-}
-
-func (s *server) get(ctx context.Context, path string) (answer, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+path, nil)
-	if err != nil {
-		return answer{}, err
-	}
-	return s.send(req)
-}
-
-func (s *server) send(req *http.Request) (a answer, err error) {
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return a, err
-	}
-	defer resp.Body.Close()
-	a.status = resp.StatusCode
-	raw, err := io.ReadAll(resp.Body)
-	if err == nil {
-		err = json.Unmarshal(raw, &a)
-	}
-	return a, err
-}
-
-// verify runs `ak verify` over the database, while nobody serves or beside who does.
-func (p *place) verify() {
-	p.t.Helper()
-	out, err := exec.Command(binary, "verify", "--config", filepath.Join(p.dir, "config.yaml")).CombinedOutput()
-	if err != nil {
-		p.t.Errorf("ak verify: %v\n%s", err, out)
-	}
 }
