@@ -74,11 +74,7 @@ func answerCases() []*testCase {
 				p.expectCalls(o, "look", `{"at":"a","zoom":7}`, "now", `{}`,
 					"look", `{"at":"b \"quoted\" \\ 語","zoom":7}`)
 				p.expect(o.answer.Finish == model.FinishCalls, "the finish is %q, want calls", o.answer.Finish)
-				ids := map[string]bool{}
-				for _, c := range o.answer.Message.Calls() {
-					p.expect(c.ID != "" && !ids[c.ID], "the call id %q is empty or used twice", c.ID)
-					ids[c.ID] = true
-				}
+				distinct(p, o.answer.Message.Calls())
 			},
 		},
 		{
@@ -106,6 +102,14 @@ func answerCases() []*testCase {
 			},
 		},
 		{name: "calls at the same time do not mix", replies: say("you are ${text}"), check: concurrentCalls},
+	}
+}
+
+func distinct(p *probe, calls []model.Call) {
+	ids := map[string]bool{}
+	for _, c := range calls {
+		p.expect(c.ID != "" && !ids[c.ID], "the call id %q is empty or used twice", c.ID)
+		ids[c.ID] = true
 	}
 }
 
