@@ -279,9 +279,14 @@ func (s *canaryServer) badRequests() {
 		s.ask(http.MethodGet, s.admin+s.in(path), "")
 	}
 	for _, header := range [][]string{
-		{"Authorization", "Bearer ak_%{request#bearer}"}, {"Authorization", "Basic %{request#basic}"}, {"Authorization", "%{request#bare}"},
-		{"X-API-Key", "%{request#xkey}"}, {"Authorization", "Bearer eyJhbGciOiJSUzI1NiIsImtpZCI6ImsifQ." + "%{request#jwt}.%{request#sig}"},
-		{"Cookie", "session=%{request#cookie}"}, {"Accept", "%{request#accept}"}, {"Last-Event-ID", "%{request#event}"},
+		{"Authorization", "Bearer ak_%{request#bearer}"},
+		{"Authorization", "Basic %{request#basic}"},
+		{"Authorization", "%{request#bare}"},
+		{"X-API-Key", "%{request#xkey}"},
+		{"Authorization", "Bearer eyJhbGciOiJSUzI1NiIsImtpZCI6ImsifQ." + "%{request#jwt}.%{request#sig}"},
+		{"Cookie", "session=%{request#cookie}"},
+		{"Accept", "%{request#accept}"},
+		{"Last-Event-ID", "%{request#event}"},
 	} {
 		for _, path := range []string{"/api/v1/agents", "/api/v1/sessions/none/events", "/health?verbose"} {
 			s.ask(http.MethodGet, path, "", header[0], s.in(header[1]))
