@@ -222,8 +222,10 @@ func (l *load) judge(t *testing.T, s *server) {
 	if len(l.said) != clients*2+1 {
 		t.Errorf("there are %d sessions", len(l.said))
 	}
+	taken := 0
 	for where, prompts := range l.said {
 		journal := s.journal(where)
+		taken += count(journal, func(e session.Event) bool { return e.Claim != nil && e.Claim.Cause == "takeover" })
 		for what, want := range map[session.EventType]int{
 			session.TurnAccepted: len(prompts), session.TurnCompleted: len(prompts),
 			session.TurnFailed: 0, session.TurnCancelled: 0, session.TurnWaiting: 0, session.StepInDoubt: 0,
@@ -238,6 +240,7 @@ func (l *load) judge(t *testing.T, s *server) {
 			return
 		}
 	}
+	t.Logf("%d claims were takeovers", taken)
 	l.f.p.desk.judge(t, len(l.turns))
 }
 
