@@ -72,13 +72,14 @@ func (a *Agent) screens() bool {
 	return slices.ContainsFunc(a.Hooks, func(h Hook) bool { return h.Before != nil })
 }
 
-// steer makes of a request a message to the turn that is at work, if its agent takes any.
-func (k *Kernel) steer(t *session.Turn, a session.Request) (*session.Event, error) {
-	if t == nil || t.State == session.Accepted || t.Cancel != nil || !a.RetryOf.IsZero() {
-		return nil, nil
-	}
-	agent, err := k.agent(t.Request.Agent)
-	if err != nil || agent.Busy != Steer || agent.screens() {
+// steered reports whether any agent is.
+func (k *Kernel) steered() bool {
+	return slices.ContainsFunc(k.cfg.Agents, func(a *Agent) bool { return a.Busy == Steer })
+}
+
+// steer makes of a request for an agent a message to that agent's turn, if one is at work.
+func (k *Kernel) steer(t *session.Turn, agent *Agent, a session.Request) (*session.Event, error) {
+	if t == nil || t.State == session.Accepted || t.Cancel != nil || !a.RetryOf.IsZero() || t.Request.Agent != agent.Name || agent.screens() {
 		return nil, nil
 	}
 	if len(t.Messages)-t.Heard >= agent.Limits.Queue {

@@ -126,19 +126,21 @@ type asking struct {
 	req   session.Request
 	life  uint64 // in which its files are stored, 0 when it has none
 
+	steers bool // it may become a message to the running turn
+
 	found session.TurnID // the turn that it belongs to already, or is told to
 	told  bool           // it is a message to that turn
 	index int            // of the event that accepted its turn, in the record
 }
 
 // accept writes turn.accepted, with a claim if nobody owns the session, or finds the turn that the key belongs to. A
-// request into a session that is steered is decided about alone: it may become a message to the running turn, which must
-// not end in the same record.
+// request that may be for an agent that is steered is decided about alone: it may become a message to the running turn,
+// which must not end in the same record.
 func (k *Kernel) accept(ctx context.Context, key session.Key, a *asking) (*Handle, error) {
 	j := k.open(key)
 	defer j.unpin()
 	kind := accepting
-	if a.agent.Busy == Steer {
+	if a.steers = a.agent.Busy == Steer || !a.named && k.steered(); a.steers {
 		kind = signaling
 	}
 	propose := func() (place, error) {
@@ -197,8 +199,8 @@ func (j *journal) admit(s *session.Session, d *draft, a *asking) (events []sessi
 	if err := j.refusal(s, agent, a, open); err != nil {
 		return nil, err
 	}
-	if len(d.events) == 0 {
-		e, err := k.steer(s.Current(), req)
+	if a.steers && agent.Busy == Steer {
+		e, err := k.steer(s.Current(), agent, req)
 		if e != nil {
 			a.found, a.told = s.Current().ID, true
 			return []session.Event{*e}, nil

@@ -89,6 +89,37 @@ func TestAMessageToATurnThatIsOverOrCancelledIsATurnOfItsOwn(t *testing.T) {
 	})
 }
 
+func TestARequestForAnotherAgentIsNoMessage(t *testing.T) {
+	faulty(t, func(t *testing.T, w *world, _ *sessiontest.Faulty, r *replica) {
+		h := steered(t, r, "okay", "")
+		state(t, h)
+		for _, name := range []string{"a", ""} { // "a" is the first agent, whose sessions queue
+			other, err := r.Start(t.Context(), Request{Session: "s", Agent: name, Prompt: "hello"})
+			if err != nil || other.Steered() || other.ID() == h.ID() {
+				t.Errorf("a request for agent %q: steered %t, %v", name, other.Steered(), err)
+			}
+		}
+		if n := len(w.fold(keyS).Turns[0].Messages); n != 0 {
+			t.Errorf("%d messages", n)
+		}
+	})
+}
+
+// TestAHandedOverConversationIsSteeredByItsNewAgent: requests that name nobody are for the agent that has it.
+func TestAHandedOverConversationIsSteeredByItsNewAgent(t *testing.T) {
+	faulty(t, func(t *testing.T, _ *world, _ *sessiontest.Faulty, r *replica) {
+		r.agentNamed(t, "other").Busy = Steer
+		state(t, start(t, r, "transfer_to_other"))
+		h := start(t, r, "okay")
+		if i := state(t, h); i.Agent != "other" || i.State != session.Waiting {
+			t.Fatalf("turn is %s of %s", i.State, i.Agent)
+		}
+		if m := start(t, r, "read"); !m.Steered() || m.ID() != h.ID() {
+			t.Errorf("the message became turn %s", m.ID())
+		}
+	})
+}
+
 func TestMessagesThatNobodyHearsAreBounded(t *testing.T) {
 	faulty(t, func(t *testing.T, _ *world, _ *sessiontest.Faulty, r *replica) {
 		r.agentNamed(t, "steered").Limits.Queue = 3
