@@ -118,7 +118,7 @@ func enumerate(t *testing.T, open stores) {
 		for _, name := range hits {
 			nth[name]++
 			passed[name] = true
-			modes := []string{"crash", "stall", "drain"}
+			modes := []string{"crash", "stall", "drain", "cancel"}
 			if name == failpoint.AppendAfter {
 				modes = append(modes, "lost")
 			}
@@ -138,7 +138,7 @@ func enumerate(t *testing.T, open stores) {
 			t.Errorf("no shape passes %s", name)
 		}
 	}
-	if cases < 500 {
+	if cases < 2000 {
 		t.Errorf("only %d cases: the enumeration lost most places", cases)
 	}
 }
@@ -199,7 +199,49 @@ func crashed(t *testing.T, open stores, prompts []string, name failpoint.Name, n
 	cancel()
 	first.thaw() // its client may be inside it; a dead one has no effect on the world any more
 	<-clientDone
+	if mode == "cancel" {
+		w.judgeCancelled(want)
+		return
+	}
 	w.judge(want)
+}
+
+// judgeCancelled checks what must hold of a run in which a turn was cancelled at any place: it is at rest, every call has
+// one result, nothing acted twice, and the turns before and behind the cancelled one are what they were.
+func (w *world) judgeCancelled(want outcomeOf) {
+	w.t.Helper()
+	s := w.fold(keyS)
+	if s.Owner != "" || len(s.Open) > 0 {
+		w.t.Errorf("the session is not at rest: owner %q, %d open turns", s.Owner, len(s.Open))
+	}
+	cancelled := 0
+	for _, turn := range s.Turns {
+		w.checkSteps(turn)
+		if turn.State == session.Cancelled {
+			cancelled++
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, v := range w.violated {
+		w.t.Error(v)
+	}
+	for key, n := range w.effects {
+		if n > 1 && w.once(s, key) {
+			w.t.Errorf("the call with key %s had %d effects", key, n)
+		}
+	}
+	for _, state := range want.States {
+		if state == session.Cancelled {
+			cancelled--
+		}
+	}
+	if cancelled > 1 {
+		w.t.Errorf("%d turns were cancelled beside the one", cancelled-1)
+	}
+	if got := w.outcome(); cancelled <= 0 && len(got.States) == len(want.States) && !reflect.DeepEqual(got.States, want.States) {
+		w.t.Errorf("no turn was cancelled, and the turns are %v, want %v", got.States, want.States)
+	}
 }
 
 // finish sends a request, again and again under the same key, until its turn has ended. A turn that asks what became of a

@@ -54,7 +54,7 @@ type replica struct {
 	// the place to act at
 	name failpoint.Name
 	nth  int
-	mode string // crash, stall, lost or drain
+	mode string // crash, stall, lost, drain or cancel
 	seen int
 
 	frozen  bool
@@ -103,6 +103,11 @@ func (r *replica) on(n failpoint.Name) error {
 				r.mu.Unlock()
 				r.drained.Go(func() { _ = r.Drain(context.Background(), 0, time.Minute) })
 				return nil
+			case "cancel":
+				close(r.struck)
+				r.mu.Unlock()
+				r.drained.Go(r.cancelCurrent)
+				return nil
 			}
 			r.frozen, r.dead = true, r.mode == "crash"
 			close(r.struck)
@@ -114,6 +119,15 @@ func (r *replica) on(n failpoint.Name) error {
 		<-r.release
 	}
 	return nil
+}
+
+// cancelCurrent cancels the turn whose time it is in the session of the tests, if there is one.
+func (r *replica) cancelCurrent() {
+	if t := r.w.fold(keyS).Current(); t != nil {
+		if _, err := r.Cancel(context.Background(), TurnRef{ID: t.ID.String()}); err != nil && fault.KindOf(err) != fault.Conflict {
+			r.w.violation("cancel: %v", err)
+		}
+	}
 }
 
 // thaw lets a frozen replica go on.
