@@ -34,10 +34,14 @@ var shapes = []shape{
 	{name: "subagent", agent: "boss", prompt: "boss", want: "it said used once: RESULT", places: everyPlace, least: 18},
 	{name: "handoff", agent: "front", prompt: "hand over", want: "there: RESULT", places: everyPlace, least: 16},
 	{name: "output", agent: "form", prompt: "form", want: `{"total": 3}`, places: everyPlace, least: 15},
-	{name: "hooks", agent: "guarded", prompt: "use once", want: "used once: RESULT, checked",
-		places: []string{"append.before", "append.after", "step.before", "step.after", "tool.before", "tool.after"}, least: 17},
-	{name: "file", agent: "a", prompt: "look at it", file: "hello", want: "seen it",
-		places: []string{"append.before", "append.after", "blob.before", "blob.after", "model.before", "model.after"}, least: 8},
+	{
+		name: "hooks", agent: "guarded", prompt: "use once", want: "used once: RESULT, checked",
+		places: []string{"append.before", "append.after", "step.before", "step.after", "tool.before", "tool.after"}, least: 17,
+	},
+	{
+		name: "file", agent: "a", prompt: "look at it", file: "hello", want: "seen it",
+		places: []string{"append.before", "append.after", "blob.before", "blob.after", "model.before", "model.after"}, least: 8,
+	},
 	{name: "mcp", agent: "plugged", prompt: "plug", want: "plugged: RESULT", places: everyPlace, least: 14},
 }
 

@@ -24,7 +24,8 @@ func TestTheModelCallsToolsAndAnswersWithWhatTheyGave(t *testing.T) {
 		"one call": {"What is the weather in Oslo?", []string{`/get_weather {"city":"Oslo"}`}, []string{"21", "Oslo"}},
 		"two calls, one after the other": {
 			"Compare the weather in Oslo and Rome.",
-			[]string{`/get_weather {"city":"Oslo"}`, `/get_weather {"city":"Rome"}`}, []string{"21", "33"},
+			[]string{`/get_weather {"city":"Oslo"}`, `/get_weather {"city":"Rome"}`},
+			[]string{"21", "33"},
 		},
 		"numbers": {"What is 3 plus 4?", []string{`/add {"a":3,"b":4}`}, []string{"7"}},
 	} {
