@@ -185,6 +185,8 @@ type Query struct {
 // Directory lists sessions. Erased ones are not in it.
 type Directory interface {
 	List(ctx context.Context, q Query) ([]Head, error)
+	// Tenants lists, in order, the tenants that have sessions; the empty one is that of sessions without a tenant.
+	Tenants(ctx context.Context) ([]string, error)
 	// Meta returns what was fixed when the store was made.
 	Meta(ctx context.Context) (Meta, error)
 	// RaiseGeneration makes Meta's Generation higher than it was. Whoever put an older state in the store's place, as a

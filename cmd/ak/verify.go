@@ -16,8 +16,9 @@ import (
 )
 
 const verifyLong = `verify reads every session of the configured store and checks that its records are the ones that were written, that
-each follows the one before it (a chain of hashes), and that together they make a state that can be. It changes nothing
-and may run beside a server. It names each session that is not sound and then exits with code 1.`
+each follows the one before it (a chain of hashes), and that together they make a state that can be. Where the oldest
+records were trimmed, the snapshot that stands for them is read, and what follows it is checked. It changes nothing and
+may run beside a server. It names each session that is not sound and then exits with code 1.`
 
 func (a *app) verifyCommand() *cobra.Command {
 	var only string
@@ -62,7 +63,9 @@ func (a *app) openExisting(cmd *cobra.Command) (session.Store, error) {
 // verdict is what was found about one session.
 type verdict struct {
 	Session string `json:"session_id"`
-	Records uint64 `json:"records"`
+	Tenant  string `json:"tenant,omitempty"`
+	Records uint64 `json:"records"`           // those that are kept
+	Trimmed uint64 `json:"trimmed,omitempty"` // those that a snapshot stands for
 	Turns   int    `json:"turns"`
 	OK      bool   `json:"ok"`
 	Error   string `json:"error,omitempty"`
@@ -72,6 +75,7 @@ type verdict struct {
 type summary struct {
 	Sessions int       `json:"sessions"`
 	Records  uint64    `json:"records"`
+	Trimmed  uint64    `json:"trimmed"`
 	Bad      []verdict `json:"bad"`
 }
 
@@ -81,6 +85,7 @@ func (a *app) verify(ctx context.Context, store session.Store, only string) erro
 		v := verifySession(ctx, store, h)
 		all.Sessions++
 		all.Records += v.Records
+		all.Trimmed += v.Trimmed
 		if !v.OK {
 			all.Bad = append(all.Bad, v)
 		}
@@ -97,20 +102,38 @@ func (a *app) verify(ctx context.Context, store session.Store, only string) erro
 	return nil
 }
 
-// eachHead calls f for the sessions of the store, or for one.
+// eachHead calls f for the sessions of the store, whoever's they are, or for those with one id.
 func eachHead(ctx context.Context, store session.Store, only string, f func(session.Head)) error {
-	if only != "" {
-		heads, err := store.Heads(ctx, []session.Key{{ID: only}})
+	tenants, err := store.Tenants(ctx)
+	if err != nil {
+		return storeError(err)
+	}
+	found := false
+	for _, tenant := range tenants {
+		if only == "" {
+			if err := eachOf(ctx, store, tenant, f); err != nil {
+				return err
+			}
+			continue
+		}
+		heads, err := store.Heads(ctx, []session.Key{{Tenant: tenant, ID: only}})
 		if err != nil {
 			return storeError(err)
 		}
-		if heads[0].Len == 0 {
-			return fault.New(fault.NotFound, "", "there is no session %s", only).WithTry("ak sessions ls")
+		if heads[0].Len > 0 {
+			found = true
+			f(heads[0])
 		}
-		f(heads[0])
-		return nil
 	}
-	for q := (session.Query{Limit: 500}); ; {
+	if only != "" && !found {
+		return fault.New(fault.NotFound, "", "there is no session %s", only).WithTry("ak sessions ls")
+	}
+	return ctx.Err()
+}
+
+// eachOf calls f for the sessions of one tenant.
+func eachOf(ctx context.Context, store session.Store, tenant string, f func(session.Head)) error {
+	for q := (session.Query{Tenant: tenant, Limit: 500}); ; {
 		heads, err := store.List(ctx, q)
 		if err != nil {
 			return storeError(err)
@@ -132,51 +155,13 @@ func storeError(err error) error {
 	return fault.New(fault.Unavailable, "", "the store cannot be read: %w", err)
 }
 
-// verifySession follows a journal from its first record to its head. What is appended meanwhile is not looked at.
-func verifySession(ctx context.Context, store session.Store, h session.Head) verdict {
-	v := verdict{Session: h.Key.ID}
-	s := &session.Session{Key: h.Key}
-	at := session.Position{Life: h.Life - 1} // the place in front of this life
-	err := func() error {
-		for at.Len < h.Len {
-			head, records, err := store.Read(ctx, h.Key, at.Len, 1000)
-			switch {
-			case errors.Is(err, session.ErrTrimmed):
-				return fault.New(fault.Unsupported, "", "its oldest records were trimmed, and this release checks whole journals only")
-			case err != nil:
-				return err
-			case head.Life != h.Life:
-				return nil // erased meanwhile
-			case len(records) == 0:
-				return fault.New(fault.Corrupt, "", "the head says that there are %d records, and there are %d", h.Len, at.Len)
-			}
-			if at, err = session.Verify(at, records); err != nil {
-				return err
-			}
-			for _, r := range records {
-				if err := s.Apply(r); err != nil {
-					return err
-				}
-				if r.Seq == h.Len && r.ID != h.LastID {
-					return fault.New(fault.Corrupt, "", "record %d is not the one that the head names", r.Seq)
-				}
-			}
-		}
-		return nil
-	}()
-	v.Records, v.Turns, v.OK = at.Len, len(s.Turns), err == nil
-	if err != nil {
-		v.Error = text(err)
-	}
-	return v
-}
-
 func (a *app) showSummary(all summary) error {
 	if a.format == asJSON {
 		return printValue(a.out, all)
 	}
 	for _, v := range all.Bad {
-		_, _ = fmt.Fprintf(a.out, "BAD  %s: %s\n", printable(v.Session), printable(v.Error))
+		name := session.Key{Tenant: v.Tenant, ID: v.Session}.String()
+		_, _ = fmt.Fprintf(a.out, "BAD  %s: %s\n", printable(name), printable(v.Error))
 	}
 	_, err := fmt.Fprintf(a.out, "%d session(s), %d record(s): %d sound, %d not\n", all.Sessions, all.Records, all.Sessions-len(all.Bad), len(all.Bad))
 	return err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/agentkernel/agentkernel/fault"
@@ -72,5 +73,65 @@ func TestVerifyNamesEverySessionThatIsNotSound(t *testing.T) {
 		if (err == nil) != (code == 0) || err != nil && exitCode(err) != code {
 			t.Errorf("only %s: %v", id, err)
 		}
+	}
+}
+
+// TestVerifyChecksWhatATrimLeft: the snapshot stands for the records that are gone, and must be of this very journal. The
+// sessions of every tenant are looked at.
+func TestVerifyChecksWhatATrimLeft(t *testing.T) {
+	store := memory.New()
+	defer func() { _ = store.Close() }()
+	ctx := context.Background()
+	events := []session.Event{{Type: session.TurnAccepted, Accepted: &session.Request{Agent: "a", Input: json.RawMessage(`{}`)}}}
+	write := func(key session.Key, snapped, trimmed uint64) (spoiled session.Snapshot) {
+		s, at := &session.Session{Key: key}, session.Position{}
+		for n := uint64(1); n <= 10; n++ {
+			rec, b, err := session.NewRecord(at, "r1", 1, 1000, events)
+			if err == nil {
+				err = store.Append(ctx, key, at, rec, session.Attention{})
+			}
+			if err == nil {
+				err = s.ApplyBatch(rec, b)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			at = rec.Position()
+			if n != snapped {
+				continue
+			}
+			data, err := session.Freeze(s)
+			if err == nil {
+				err = store.PutSnapshot(ctx, key, session.Snapshot{Life: 1, Seq: n, Data: data})
+			}
+			if err == nil {
+				err = store.Trim(ctx, key, 1, trimmed)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			spoiled = session.Snapshot{Life: 1, Seq: n, Data: bytes.Replace(data, []byte(s.At.LastID), []byte(strings.Repeat("0", len(s.At.LastID))), 1)}
+		}
+		return spoiled
+	}
+	verify := func() (got summary, err error) {
+		var out bytes.Buffer
+		err = (&app{out: &out, format: asJSON}).verify(ctx, store, "")
+		if jerr := json.Unmarshal(out.Bytes(), &got); jerr != nil {
+			t.Fatal(jerr)
+		}
+		return got, err
+	}
+	write(session.Key{ID: "behind"}, 6, 6)
+	bad := write(session.Key{Tenant: "t", ID: "between"}, 6, 4)
+	if got, err := verify(); err != nil || got.Sessions != 2 || got.Trimmed != 9 || got.Records != 11 {
+		t.Errorf("sound: %+v, %v", got, err)
+	}
+	if err := store.PutSnapshot(ctx, session.Key{Tenant: "t", ID: "between"}, bad); err != nil {
+		t.Fatal(err)
+	}
+	got, err := verify()
+	if err == nil || len(got.Bad) != 1 || got.Bad[0].Tenant != "t" {
+		t.Errorf("a snapshot of another journal: %+v, %v", got, err)
 	}
 }

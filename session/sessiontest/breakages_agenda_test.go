@@ -29,6 +29,12 @@ func queries(alter func(*session.Query)) func(*broken) {
 }
 
 var agendaBreakages = []breakage{
+	{"the tenants are those of erased sessions too", func(b *broken) {
+		b.tenants = func(ctx context.Context) ([]string, error) {
+			found, err := b.Store.Tenants(ctx)
+			return append([]string{"gone"}, found...), err
+		}
+	}},
 	{"due returns the newest first", dues(func(h []session.Head) []session.Head { slices.Reverse(h); return h })},
 	{"due forgets one", dues(func(h []session.Head) []session.Head { return h[min(len(h), 1):] })},
 	{"due returns heads without their attention", dues(func(h []session.Head) []session.Head {

@@ -22,6 +22,7 @@ type broken struct {
 	putBlob     func(context.Context, session.Key, uint64, string, []byte) error
 	blob        func(context.Context, session.Key, uint64, string) ([]byte, error)
 	dropBlob    func(context.Context, session.Key, uint64, session.BlobInfo) error
+	tenants     func(context.Context) ([]string, error)
 	blobList    func(context.Context, session.Key, uint64) ([]session.BlobInfo, error)
 	raise       func(context.Context) error
 	hints       func(context.Context, string) ([]session.Hint, error)
@@ -169,4 +170,11 @@ func (b *broken) Close() error {
 		return b.close()
 	}
 	return b.Store.Close()
+}
+
+func (b *broken) Tenants(ctx context.Context) ([]string, error) {
+	if b.tenants != nil {
+		return b.tenants(ctx)
+	}
+	return b.Store.Tenants(ctx)
 }

@@ -2,6 +2,7 @@ package sessiontest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -104,6 +105,10 @@ func checkList(r *run) {
 	}
 	at, _ := r.grow(id("n"), session.Position{}, 1, session.Attention{})
 	r.erased(id("n"), at)
+	at, _ = r.grow(session.Key{Tenant: "gone", ID: "n"}, session.Position{}, 1, session.Attention{})
+	r.erased(session.Key{Tenant: "gone", ID: "n"}, at)
+	tenants, err := r.s.Tenants(r.ctx)
+	r.want(err == nil && slices.Equal(tenants, []string{"", "T", "t", "t2"}), "the tenants are %q, %v", tenants, err)
 	r.wantList(session.Query{}, "B a a.1 m z")
 	r.wantList(session.Query{Tenant: "t"}, "t/a2 t/m2")
 	r.wantList(session.Query{Tenant: "none"}, "")

@@ -126,10 +126,11 @@ func calls(s session.Store, key session.Key, at session.Position) (all map[strin
 		"PutHint": func(ctx context.Context) error {
 			return s.PutHint(ctx, session.Hint{Name: "late", Until: farFuture})
 		},
-		"Hints": func(ctx context.Context) error { _, err := s.Hints(ctx, ""); return err },
-		"List":  func(ctx context.Context) error { _, err := s.List(ctx, session.Query{}); return err },
-		"Meta":  func(ctx context.Context) error { _, err := s.Meta(ctx); return err },
-		"Raise": s.RaiseGeneration,
+		"Hints":   func(ctx context.Context) error { _, err := s.Hints(ctx, ""); return err },
+		"List":    func(ctx context.Context) error { _, err := s.List(ctx, session.Query{}); return err },
+		"Tenants": func(ctx context.Context) error { _, err := s.Tenants(ctx); return err },
+		"Meta":    func(ctx context.Context) error { _, err := s.Meta(ctx); return err },
+		"Raise":   s.RaiseGeneration,
 	}
 	return all, []string{"Append", "Erase", "Beat", "Leave", "PutSnapshot", "Trim", "PutBlob", "DropBlob", "PutHint", "Raise"}
 }

@@ -34,6 +34,7 @@ const (
 	PutHint     Method = "PutHint"
 	Hints       Method = "Hints"
 	List        Method = "List"
+	Tenants     Method = "Tenants"
 	Meta        Method = "Meta"
 	Raise       Method = "RaiseGeneration"
 )

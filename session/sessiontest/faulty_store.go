@@ -139,6 +139,11 @@ func (f *Faulty) List(ctx context.Context, q session.Query) ([]session.Head, err
 	return value(ctx, f, List, session.Key{}, func(ctx context.Context) ([]session.Head, error) { return f.inner.List(ctx, q) })
 }
 
+// Tenants is session.Directory's.
+func (f *Faulty) Tenants(ctx context.Context) ([]string, error) {
+	return value(ctx, f, Tenants, session.Key{}, f.inner.Tenants)
+}
+
 // Meta is session.Directory's.
 func (f *Faulty) Meta(ctx context.Context) (session.Meta, error) {
 	return value(ctx, f, Meta, session.Key{}, f.inner.Meta)

@@ -26,13 +26,13 @@ func TestHistoriesOfBrokenStoresHaveNoOrder(t *testing.T) {
 		"unguarded erase":  keptBreakages[4].bend,
 		"checks the erase": keptBreakages[6].bend,
 	} {
-		// Some faults need an unlucky moment, so they get a few chances to show.
+		// Some faults need an unlucky moment, so they get many chances to show; most show at once.
 		caught := false
-		for range 20 {
+		for range 400 {
 			caught = caught || !histories(t, bend)
 		}
 		if !caught {
-			t.Errorf("%s: 20 histories were found linearizable", name)
+			t.Errorf("%s: 400 histories were found linearizable", name)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -52,6 +53,19 @@ func (s *Store) List(ctx context.Context, q session.Query) ([]session.Head, erro
 		out = out[:limit]
 	}
 	return out, nil
+}
+
+// Tenants lists the tenants that have sessions.
+func (s *Store) Tenants(ctx context.Context) ([]string, error) {
+	if err := s.enter(ctx, "memory.Tenants"); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	seen := map[string]bool{}
+	for k := range s.sessions {
+		seen[k.Tenant] = true
+	}
+	return slices.Sorted(maps.Keys(seen)), nil
 }
 
 // Beat writes a replica's counter and info, and drops hints and tombstones whose time has passed.

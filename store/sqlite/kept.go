@@ -78,6 +78,22 @@ func (s *Store) List(ctx context.Context, q session.Query) ([]session.Head, erro
 	return s.heads(ctx, "sqlite.List", readList, q.Tenant, q.After, q.Search, q.Unfinished, q.Limit)
 }
 
+// Tenants lists the tenants that have sessions.
+func (s *Store) Tenants(ctx context.Context) (tenants []string, err error) {
+	err = s.view(ctx, "sqlite.Tenants", func(r *reader) error {
+		return r.query(readTenants, nil, func(rows *sql.Rows) error {
+			var name string
+			err := rows.Scan(&name)
+			tenants = append(tenants, name)
+			return err
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return tenants, nil
+}
+
 func (s *Store) heads(ctx context.Context, op string, stmt int, args ...any) (heads []session.Head, err error) {
 	err = s.view(ctx, op, func(r *reader) error {
 		return r.query(stmt, args, func(rows *sql.Rows) error {

@@ -90,6 +90,7 @@ const (
 	readBlobs
 	readDue
 	readList
+	readTenants
 	readReplicas
 	readHints
 	numReads
@@ -109,6 +110,7 @@ var readSQL = [numReads]string{
 	readDue:   "SELECT " + headColumns + " FROM sessions WHERE owner = ? AND due <> 0 AND due <= ? ORDER BY due, tenant, id LIMIT ?",
 	readList: "SELECT " + headColumns + " FROM sessions WHERE tenant = ?1 AND id > ?2 AND (?3 = '' OR instr(id, ?3) > 0)" +
 		" AND (?4 = 0 OR owner <> '' OR due <> expiry) ORDER BY id LIMIT ?5",
+	readTenants:  "SELECT DISTINCT tenant FROM sessions ORDER BY tenant",
 	readReplicas: "SELECT id, counter, info FROM replicas ORDER BY id",
 	readHints:    "SELECT name, value, until FROM hints WHERE substr(name, 1, length(?1)) = ?1 AND until > ?2 ORDER BY name",
 }
