@@ -136,6 +136,27 @@ func TestAnApprovalThatNobodyGivesIsADenial(t *testing.T) {
 	})
 }
 
+// TestEachQuestionHasItsOwnTime: the first one expires after a minute, the second one with the longest wait of a turn.
+func TestEachQuestionHasItsOwnTime(t *testing.T) {
+	faulty(t, func(t *testing.T, w *world, _ *sessiontest.Faulty, r *replica) {
+		h, _ := questions(t, r, "okay idem_okay")
+		time.Sleep(62 * time.Second)
+		i := state(t, h)
+		if i.State != session.Waiting || len(i.Waiting.Asks) != 1 || i.Waiting.Asks[0].Step != "m0.1" {
+			t.Fatalf("after a minute it is %s, %+v", i.State, i.Waiting)
+		}
+		if _, err := r.Approve(t.Context(), TurnRef{ID: h.ID()}, Decision{Step: "m0.0"}); fault.KindOf(err) != fault.Conflict {
+			t.Errorf("a yes that came too late: %v", err)
+		}
+		if _, err := r.Approve(t.Context(), TurnRef{ID: h.ID()}, Decision{}); err != nil {
+			t.Error(err)
+		}
+		if i := state(t, h); i.State != session.Completed || len(w.effects) != 1 {
+			t.Errorf("it is %s with %d effects", i.State, len(w.effects))
+		}
+	})
+}
+
 func TestOnlyTheNamedRolesMayApprove(t *testing.T) {
 	faulty(t, func(t *testing.T, w *world, _ *sessiontest.Faulty, r *replica) {
 		r.cfg.Agents[0].tool("okay").Approval.Roles = []string{"treasurer"}

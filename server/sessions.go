@@ -27,6 +27,7 @@ type SessionList struct {
 // MessageList is a session's conversation.
 type MessageList struct {
 	Session  string          `json:"session_id"`
+	Summary  string          `json:"summary,omitempty" doc:"Stands for what was said before the messages, where the conversation had become too long to be kept whole"`
 	Messages []model.Message `json:"messages" nullable:"false"`
 }
 
@@ -69,7 +70,7 @@ func (s *Server) routeSessions() {
 	}
 	huma.Register(s.api, op("list-sessions", http.MethodGet, "", "List sessions", "In the order of their ids."), s.listSessions)
 	huma.Register(s.api, op("get-session", http.MethodGet, "/{id}", "Show a session", ""), s.getSession)
-	messages := op("get-messages", http.MethodGet, "/{id}/messages", "Show a session's conversation", "What was said and called so far, the running turn included. Files are named, not shown.")
+	messages := op("get-messages", http.MethodGet, "/{id}/messages", "Show a session's conversation", "What was said and called so far, the running turn included, as far as the session keeps it; a summary stands for what was before. Files are named, not shown.")
 	messages.Responses = s.responses(map[string]*huma.Response{"200": {Description: "The conversation", Content: s.media("application/json", MessageList{})}})
 	huma.Register(s.api, messages, s.getMessages)
 	huma.Register(s.api, op("get-journal", http.MethodGet, "/{id}/journal", "Show a session's journal", "Every record that was written, in order. A page ends early when its records are large."), s.getJournal)
@@ -113,7 +114,15 @@ func (s *Server) getMessages(ctx context.Context, in *sessionInput) (*huma.Strea
 	if err != nil {
 		return nil, s.problemOf(ctx, err)
 	}
-	return s.jsonList(map[string]any{"session_id": in.ID}, "messages", messages), nil
+	info, err := s.k.Session(keyOf(ctx, in.ID))
+	if err != nil {
+		return nil, s.problemOf(ctx, err)
+	}
+	head := map[string]any{"session_id": in.ID}
+	if info.Summary != "" {
+		head["summary"] = info.Summary
+	}
+	return s.jsonList(head, "messages", messages), nil
 }
 
 // jsonList answers with an object of which one field is a list that may be large.

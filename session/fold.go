@@ -250,6 +250,9 @@ func (s *Session) stepEvent(rec Record, t *Turn, e Event) error {
 	case e.Type == StepStarted && e.Start != nil && was != StepUnclear:
 		st.State, st.Start, st.Doubt = StepBegun, e.Start, nil
 	case e.Type == StepCompleted && e.Result != nil:
+		if err := s.summable(rec, e.Result.Summary); err != nil {
+			return err
+		}
 		st.State, st.Result = StepDone, e.Result
 		t.Recoveries = 0
 		s.tally(t, e.Result)
@@ -275,6 +278,19 @@ func (s *Session) resolve(t *Turn, st *Step, r *Resolution) {
 	if t.State == Running {
 		t.Wait = nil
 	}
+}
+
+// summable refuses a summary that covers a turn which has not ended.
+func (s *Session) summable(rec Record, sum *Summary) error {
+	if sum == nil {
+		return nil
+	}
+	for _, t := range s.Open {
+		if !sum.Through.Less(t.Ref) {
+			return s.corrupt(rec, "sums up turn %s, which has not ended", t.Ref)
+		}
+	}
+	return nil
 }
 
 // tally adds a result to what the turn has used and heard.

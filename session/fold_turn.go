@@ -105,8 +105,8 @@ func (s *Session) end(rec Record, b Batch, t *Turn, e Event) error {
 	t.EndedAt, t.EndSeq = b.At, rec.Seq
 	if s.preview {
 		s.left = append(s.left, t)
-	} else if err := s.conclude(rec, t); err != nil {
-		return err
+	} else {
+		s.conclude(t)
 	}
 	for i, o := range s.Open {
 		if o == t {
@@ -119,7 +119,7 @@ func (s *Session) end(rec Record, b Batch, t *Turn, e Event) error {
 
 // conclude takes over from a turn that has ended what outlives it: only a completed one changes the session's state and
 // whose turn it is to answer; a summary that was paid for counts in any case.
-func (s *Session) conclude(rec Record, t *Turn) error {
+func (s *Session) conclude(t *Turn) {
 	if t.State == Completed {
 		s.merge(t)
 		if t.Agent != "" {
@@ -129,27 +129,22 @@ func (s *Session) conclude(rec Record, t *Turn) error {
 		}
 	}
 	for _, st := range t.Steps {
-		if st.Result == nil || st.Result.Summary == nil || s.Summary != nil && !s.Summary.Through.Less(st.Result.Summary.Through) {
+		if st.Result == nil || st.Result.Summary == nil || st.Result.Summary.Through.Seq <= s.Cleared {
 			continue
 		}
-		if err := s.shorten(rec, st.Result.Summary); err != nil {
-			return err
+		if sum := st.Result.Summary; s.Summary == nil || s.Summary.Through.Less(sum.Through) {
+			s.shorten(sum)
 		}
 	}
-	return nil
 }
 
 // shorten drops the turns that a summary covers.
-func (s *Session) shorten(rec Record, sum *Summary) error {
+func (s *Session) shorten(sum *Summary) {
 	n := 0
 	for ; n < len(s.Turns) && !sum.Through.Less(s.Turns[n].Ref); n++ {
-		if !s.Turns[n].State.Ended() {
-			return s.corrupt(rec, "sums up turn %s, which has not ended", s.Turns[n].Ref)
-		}
 		delete(s.byRef, s.Turns[n].Ref)
 	}
 	s.Turns = append([]*Turn(nil), s.Turns[n:]...)
 	s.Summary = sum
 	s.Folds++
-	return nil
 }

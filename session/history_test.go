@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"encoding/json"
 	"testing"
 
 	"github.com/agentkernel/agentkernel/fault"
@@ -165,11 +166,9 @@ func (h *history) event(t *rapid.T, typ session.EventType) session.Event {
 	case session.StateSet:
 		e = sets(1, rapid.SampledFrom([]string{"a", "b"}).Draw(t, "name"), rapid.SampledFrom([]string{"1", "null", `"<x>"`}).Draw(t, "value"))
 	case session.TurnSignaled:
-		e = signaled(1, rapid.SampledFrom([]session.SignalKind{
-			session.SignalCancel, session.SignalRelease, session.SignalResolve, session.SignalExpire,
-		}).Draw(t, "signal"))
+		return h.signal(t)
 	case session.TurnWaiting:
-		e = waits(1, session.WaitApproval, h.now+session.Millis(rapid.IntRange(1, 1000).Draw(t, "until")))
+		return h.wait(t)
 	case session.TurnCompleted:
 		e = completed(1)
 	case session.TurnFailed:
@@ -180,6 +179,44 @@ func (h *history) event(t *rapid.T, typ session.EventType) session.Event {
 	}
 	if typ != session.TurnAccepted && typ != session.SessionCleared && typ != session.SessionErased {
 		e.Turn = h.ref(t)
+	}
+	return e
+}
+
+// wait draws what a turn waits for.
+func (h *history) wait(t *rapid.T) session.Event {
+	until := h.now + session.Millis(rapid.IntRange(1, 1000).Draw(t, "until"))
+	why := rapid.SampledFrom([]session.WaitReason{session.WaitApproval, session.WaitInDoubt, session.WaitTimer, session.WaitQuarantined}).Draw(t, "why")
+	e := waits(1, why, until)
+	e.Turn = h.ref(t)
+	switch why {
+	case session.WaitTimer:
+		e.Waiting.Step = "z0"
+	case session.WaitApproval:
+		for i := range rapid.IntRange(0, 2).Draw(t, "questions") {
+			e.Waiting.Asks = append(e.Waiting.Asks, session.Ask{Step: stepKeys[i+1], Name: "pay", Digest: "d" + stepKeys[i+1], Until: until + session.Millis(i)})
+		}
+	}
+	return e
+}
+
+// signal draws a word to a turn; a decision names what one of the questions asks, or nearly so.
+func (h *history) signal(t *rapid.T) session.Event {
+	kind := rapid.SampledFrom([]session.SignalKind{
+		session.SignalCancel, session.SignalRelease, session.SignalResolve, session.SignalExpire,
+		session.SignalApprove, session.SignalApprove, session.SignalDeny, session.SignalWake, session.SignalMessage,
+	}).Draw(t, "signal")
+	e := signaled(1, kind)
+	e.Turn = h.ref(t)
+	switch kind {
+	case session.SignalApprove, session.SignalDeny:
+		e.Step = rapid.SampledFrom(stepKeys).Draw(t, "decided")
+		e.Signal.Digest = "d" + e.Step
+	case session.SignalWake:
+		e.Step = "z0"
+	case session.SignalMessage:
+		e.Signal.Input = json.RawMessage(rapid.SampledFrom([]string{"", `"more"`}).Draw(t, "said"))
+		e.Signal.Key, e.Signal.KeyUntil = rapid.SampledFrom([]string{"", "k1", "k4"}).Draw(t, "key"), h.now+100
 	}
 	return e
 }
@@ -207,6 +244,7 @@ func (h *history) stepEvent(t *rapid.T, typ session.EventType) session.Event {
 			func() session.Event { return done(1, k, session.ModelStep) },
 			func() session.Event { return failed(1, k, session.ModelStep) },
 			func() session.Event { return healed(1, k) },
+			func() session.Event { return h.bearing(t, done(1, k, session.ModelStep)) },
 		}).Draw(t, "result")
 		e = make()
 	case session.StepInDoubt:
@@ -215,6 +253,21 @@ func (h *history) stepEvent(t *rapid.T, typ session.EventType) session.Event {
 		e = resolved(1, k, rapid.SampledFrom([]session.Outcome{session.Happened, session.RunAgain}).Draw(t, "outcome"))
 	}
 	e.Turn = h.ref(t)
+	return e
+}
+
+// bearing is a result that says more than that the step is done.
+func (h *history) bearing(t *rapid.T, e session.Event) session.Event {
+	switch rapid.IntRange(0, 2).Draw(t, "bears") {
+	case 0:
+		e.Result.Heard = rapid.IntRange(0, 3).Draw(t, "heard")
+	case 1:
+		e.Result.HandOff = rapid.SampledFrom([]string{"a", "b"}).Draw(t, "hand-off")
+	case 2:
+		if through := h.ended(t); !through.IsZero() {
+			e.Result.Summary = &session.Summary{Through: through, Text: "before"}
+		}
+	}
 	return e
 }
 
