@@ -155,6 +155,56 @@ func (p provider) Generate(context.Context, *model.Request, func(model.Chunk)) (
 	return p()
 }
 
+// TestASessionHasOneJournalHoweverFullTheCacheIs: with two, one would not see what the other one wrote.
+func TestASessionHasOneJournalHoweverFullTheCacheIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, memory.New())
+		cfg := w.config()
+		cfg.CacheSize = 1
+		r := w.replica(cfg, "", 0, "")
+		defer r.stop()
+		defer r.open(session.Key{ID: "in use"}).unpin()
+		first, second := r.open(keyS), r.open(keyS)
+		defer first.unpin()
+		defer second.unpin()
+		if first != second {
+			t.Error("one session has two journals")
+		}
+	})
+}
+
+func TestATurnThatWasJustAcceptedElsewhereIsFoundByItsId(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, memory.New())
+		r, other := w.replica(w.config(), "", 0, ""), w.replica(w.config(), "", 0, "")
+		defer r.stop()
+		defer other.stop()
+		state(t, start(t, r, "hello"))
+		if _, err := other.Messages(keyS); err != nil { // it has the session in its cache now
+			t.Fatal(err)
+		}
+		for _, read := range []func(h *Handle) error{
+			func(h *Handle) error { _, err := h.Wait(t.Context()); return err },
+			func(h *Handle) error {
+				for _, err := range h.Events(t.Context(), "") {
+					if err != nil {
+						return err
+					}
+				}
+				return nil
+			},
+		} {
+			there, err := other.Turn("", start(t, r, "read").ID())
+			if err == nil {
+				err = read(there)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
 func TestTheCacheKeepsNoMoreThanItsSizeAndForgetsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, memory.New())

@@ -168,6 +168,9 @@ func (h *Handle) Settle(ctx context.Context) (*TurnInfo, error) {
 	j := h.k.open(h.key)
 	defer j.unpin()
 	defer h.k.follow.add(j)()
+	if err := j.reach(h.id); err != nil {
+		return nil, err
+	}
 	i, err := j.settled(ctx, h.id)
 	if err == nil && !i.State.Ended() {
 		if err := j.refresh(); err != nil {

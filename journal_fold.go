@@ -144,6 +144,20 @@ func (j *journal) refresh() error {
 	return j.catchUp(from, head, tail)
 }
 
+// reach folds what others wrote if the turn of that id is not in the fold yet: it may have been accepted at another
+// replica a moment ago.
+func (j *journal) reach(id session.TurnID) error {
+	ahead := false
+	err := j.view(func(s *session.Session) error {
+		ahead = id.Life > s.At.Life || id.Life == s.At.Life && id.Ref.Seq > s.At.Len
+		return nil
+	})
+	if err == nil && ahead {
+		err = j.refresh()
+	}
+	return err
+}
+
 // moved tells everyone that the fold is another one, and starts or stops this replica's tenure. j.mu is held.
 func (j *journal) moved() {
 	close(j.changed)
@@ -213,13 +227,15 @@ func (k *Kernel) open(key session.Key) *journal {
 	defer k.mu.Unlock()
 	j := k.sessions[key]
 	if j == nil {
-		j = &journal{k: k, key: key, changed: make(chan struct{})}
+		// It is pinned before anything is evicted: where all others are in use it would be the one to go, and a session
+		// would have two journals here.
+		j = &journal{k: k, key: key, changed: make(chan struct{}), pins: 1}
 		j.elem = k.lru.PushFront(j)
 		k.sessions[key] = j
 		k.evict()
-	} else {
-		k.lru.MoveToFront(j.elem)
+		return j
 	}
+	k.lru.MoveToFront(j.elem)
 	j.mu.Lock()
 	j.pins++
 	j.mu.Unlock()

@@ -156,6 +156,10 @@ func (h *Handle) Events(ctx context.Context, after string) iter.Seq2[Event, erro
 		j := h.k.open(h.key)
 		defer j.unpin()
 		defer h.k.follow.add(j)()
+		if err := j.reach(h.id); err != nil {
+			yield(Event{}, err)
+			return
+		}
 		r := &reader{h: h, j: j, yield: yield, at: cursor{seq: h.id.Ref.Seq, index: h.id.Ref.Index - 1}}
 		if c, ok := parseCursor(after); after != "" {
 			if ok && !(session.Ref{Seq: c.seq, Index: c.index}).Less(h.id.Ref) && !j.beyond(c.seq) {
