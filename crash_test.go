@@ -79,13 +79,13 @@ type outcomeOf struct {
 // process can stop there, lets a second replica finish, and compares.
 func TestACrashAtAnyPlaceChangesNothing(t *testing.T) {
 	t.Run("memory", func(t *testing.T) {
-		enumerate(t, func(t *testing.T) (session.Store, func() session.Store) {
+		enumerate(t, false, func(t *testing.T) (session.Store, func() session.Store) {
 			store := memory.New()
 			return store, func() session.Store { return store }
 		})
 	})
 	t.Run("sqlite", func(t *testing.T) { // each replica with its own handle on one file, as two processes have
-		enumerate(t, func(t *testing.T) (session.Store, func() session.Store) {
+		enumerate(t, true, func(t *testing.T) (session.Store, func() session.Store) {
 			path := filepath.Join(t.TempDir(), "ak.db")
 			open := func() session.Store {
 				store, err := sqlite.Open(context.Background(), path, sqlite.Config{})
@@ -103,7 +103,7 @@ func TestACrashAtAnyPlaceChangesNothing(t *testing.T) {
 // stores makes the store of one case, and further handles on it.
 type stores func(t *testing.T) (session.Store, func() session.Store)
 
-func enumerate(t *testing.T, open stores) {
+func enumerate(t *testing.T, durable bool, open stores) {
 	cases := 0
 	passed := map[failpoint.Name]bool{ // those of an erase are enumerated by the next test; beats stop at every other crash
 		failpoint.EraseBefore: true, failpoint.EraseAfter: true, failpoint.BeatBefore: true,
@@ -118,7 +118,10 @@ func enumerate(t *testing.T, open stores) {
 		for _, name := range hits {
 			nth[name]++
 			passed[name] = true
-			modes := []string{"crash", "stall", "drain", "cancel"}
+			modes := []string{"crash", "stall"}
+			if !durable { // what these come to does not depend on the store
+				modes = append(modes, "drain", "cancel")
+			}
 			if name == failpoint.AppendAfter {
 				modes = append(modes, "lost")
 			}
@@ -138,7 +141,7 @@ func enumerate(t *testing.T, open stores) {
 			t.Errorf("no shape passes %s", name)
 		}
 	}
-	if cases < 2000 {
+	if cases < 1400 {
 		t.Errorf("only %d cases: the enumeration lost most places", cases)
 	}
 }
