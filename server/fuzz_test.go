@@ -154,7 +154,7 @@ func FuzzAnyRequest(f *testing.F) {
 		}
 		u, err := url.ParseRequestURI(target)
 		if err != nil {
-			t.Skip("no request could have this target")
+			return // no request could have this target
 		}
 		r := &http.Request{
 			Method: method, URL: u, RequestURI: target, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Host: "localhost", RemoteAddr: "127.0.0.1:1",
