@@ -184,7 +184,7 @@ func (c *Config) complete(d session.Durability) error {
 	}
 	c.furnish()
 	try := ""
-	if !c.AcceptLoss && (d.ProcessCrash != session.LosesNothing || d.MachineCrash != session.LosesNothing) {
+	if !c.AcceptLoss && !d.KeepsAcknowledged() {
 		if risky := c.risky(d); len(risky) > 0 {
 			problems = append(problems, risky...)
 			try = "session.type: sqlite, or session.accept_loss: true (Config.AcceptLoss) if a second call does no harm"
@@ -214,7 +214,7 @@ func (c *Config) risky(d session.Durability) (problems []string) {
 	for _, a := range c.Agents {
 		for _, t := range a.Tools {
 			if t.Effect == session.AtMostOnce {
-				problems = append(problems, fmt.Sprintf("agent %s: tool %s must not act twice, and a store at level %q may forget that it did", a.Name, t.Name, d.Level))
+				problems = append(problems, fmt.Sprintf("agent %s: tool %s must not act twice, and a %s store at level %q may forget that it did", a.Name, t.Name, d.Store, d.Level))
 			}
 		}
 	}

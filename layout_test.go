@@ -72,6 +72,7 @@ var mayImport = []struct {
 	{"internal/clock", "golang.org/x/sys"},
 	{"internal/failpoint", ""},
 	{"internal/proc", ""},
+	{"internal/servers", ""},
 	{"internal/lifecycle", "fault"},
 	{"internal/schema", "github.com/invopop/jsonschema github.com/santhosh-tekuri/jsonschema golang.org/x/text"},
 

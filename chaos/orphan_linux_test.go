@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/agentkernel/agentkernel/internal/servers"
 )
 
 // TestNoServerOutlivesTheTests: a run of tests that is killed, or that panics as one does that takes too long, leaves no
@@ -31,7 +33,7 @@ func TestNoServerOutlivesTheTests(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := start(cmd); err != nil {
+			if err := servers.Start(cmd); err != nil {
 				t.Fatal(err)
 			}
 			line, err := bufio.NewReader(out).ReadString('\n')
@@ -70,7 +72,7 @@ func parent() {
 	}
 	cmd := exec.Command(os.Getenv("CHAOS_AK"), "serve", "--config", os.Getenv("CHAOS_CONFIG"), "--port", "0")
 	cmd.Stderr = log
-	if err := start(cmd); err != nil {
+	if err := servers.Start(cmd); err != nil {
 		panic(err)
 	}
 	fmt.Println(cmd.Process.Pid)

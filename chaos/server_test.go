@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/agentkernel/agentkernel/session"
+
+	"github.com/agentkernel/agentkernel/internal/servers"
 )
 
 // server is one ak process.
@@ -47,7 +49,7 @@ func (p *place) serveWith(tags, failpoint string) *server {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	if err := start(s.cmd); err != nil {
+	if err := servers.Start(s.cmd); err != nil {
 		p.t.Fatal(err)
 	}
 	ready := make(chan string, 1)

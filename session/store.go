@@ -86,7 +86,9 @@ type Journal interface {
 	// record after+1 was trimmed.
 	Read(ctx context.Context, key Key, after uint64, limit int) (Head, []Record, error)
 
-	// Heads returns the head of each key, in order. It is never stale: what was appended before the call is seen.
+	// Heads returns the head of each key, in order. It is never stale: what was appended before the call is seen. When a
+	// part of the store does not answer, it returns what the others said together with an error; the heads it could not
+	// get are zero, their key too.
 	Heads(ctx context.Context, keys []Key) ([]Head, error)
 
 	// Erase deletes records, snapshots and blobs of the session, iff the stored head is exactly at, and leaves tomb
@@ -97,7 +99,8 @@ type Journal interface {
 // Agenda is the index over heads by who must look after them. It may lag, which only delays.
 type Agenda interface {
 	// Due returns heads whose owner is owner (empty: that have none) and whose Due is set and at or before before,
-	// oldest first, at most limit.
+	// oldest first, at most limit. When a part of the store does not answer, it returns what the others said together
+	// with an error.
 	Due(ctx context.Context, owner string, before Millis, limit int) ([]Head, error)
 }
 
@@ -204,26 +207,4 @@ type Watcher interface {
 type Local interface {
 	// Local does nothing; having it is what counts.
 	Local()
-}
-
-// Loss says what a fault may cost.
-type Loss string
-
-const (
-	LosesNothing Loss = "nothing"  // every acknowledged write is kept
-	LosesRecent  Loss = "recent"   // the newest acknowledged writes may be gone
-	LosesAll     Loss = "all"      // everything may be gone
-	NotCovered   Loss = "operator" // depends on backups that this store does not make
-)
-
-// Durability declares what acknowledged writes a fault may cost.
-type Durability struct {
-	Level           string `json:"level"` // how the store is set up
-	ProcessCrash    Loss   `json:"process_crash"`
-	MachineCrash    Loss   `json:"machine_crash"`
-	DiskLoss        Loss   `json:"disk_loss"`
-	OperatorError   Loss   `json:"operator_error"`
-	Note            string `json:"note,omitempty"`
-	AppendWrites    int    `json:"append_writes"`     // durable writes (syncs, commands or requests) per append, at most
-	AppendReadBacks int    `json:"append_read_backs"` // reads per append
 }

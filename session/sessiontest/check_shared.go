@@ -127,15 +127,18 @@ func checkRaise(r *run) {
 func checkDurability(r *run) {
 	d := r.s.Durability()
 	r.want(d.Level != "", "the level has no name")
-	for fault, loss := range map[string]session.Loss{"process crash": d.ProcessCrash, "machine crash": d.MachineCrash, "disk loss": d.DiskLoss, "operator error": d.OperatorError} {
-		switch loss {
-		case session.LosesNothing, session.LosesRecent, session.LosesAll, session.NotCovered:
+	r.want(d.Store != "", "the store has no name")
+	for _, f := range d.Faults() {
+		switch f.Loses {
+		case session.LosesNothing:
+			r.want(f.Shown != "", "nothing is said to be lost in a %s, and nothing is said to show it", f.Fault)
+		case session.LosesRecent, session.LosesAll, session.NotCovered, session.CannotHappen:
 			r.want(true, "")
 		default:
-			r.want(false, "what a %s costs is declared as %q", fault, loss)
+			r.want(false, "what a %s costs is declared as %q", f.Fault, f.Loses)
 		}
 	}
-	r.want(!r.h.Durable || d.ProcessCrash != session.LosesAll, "the harness says durable, the store says that a process crash loses all")
+	r.want(!r.h.Durable || d.ProcessCrash.Loses != session.LosesAll, "the harness says durable, the store says that a process crash loses all")
 	r.want(!r.h.Durable || d.AppendWrites > 0, "a durable store declares %d writes per append", d.AppendWrites)
 	r.want(d.AppendReadBacks >= 0 && d.AppendWrites >= 0, "the declared cost is negative: %+v", d)
 }

@@ -74,11 +74,13 @@ func (s *Store) Local() {}
 // Durability declares that nothing outlives the process.
 func (s *Store) Durability() session.Durability {
 	return session.Durability{
-		Level:         "memory",
-		ProcessCrash:  session.LosesAll,
-		MachineCrash:  session.LosesAll,
-		DiskLoss:      session.LosesNothing,
-		OperatorError: session.NotCovered,
+		Store: "in_memory", Level: "memory",
+		ProcessCrash:  session.Exposure{Loses: session.LosesAll},
+		MachineCrash:  session.Exposure{Loses: session.LosesAll},
+		Failover:      session.Exposure{Loses: session.CannotHappen},
+		DiskLoss:      session.Exposure{Loses: session.CannotHappen},
+		ZoneLoss:      session.Exposure{Loses: session.LosesAll},
+		OperatorError: session.Exposure{Loses: session.NotCovered},
 		Note:          "nothing is written to disk; every restart begins empty",
 	}
 }

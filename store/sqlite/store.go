@@ -48,11 +48,13 @@ func (s *Store) Local() {}
 // Durability declares that a commit is on the disk before it is answered.
 func (s *Store) Durability() session.Durability {
 	return session.Durability{
-		Level:         "wal, synchronous=full",
-		ProcessCrash:  session.LosesNothing,
-		MachineCrash:  session.LosesNothing,
-		DiskLoss:      session.LosesAll,
-		OperatorError: session.NotCovered,
+		Store: "sqlite", Level: "wal, synchronous=full",
+		ProcessCrash:  session.Exposure{Loses: session.LosesNothing, Shown: "TestKilledProcessesLoseNothingThatWasAcknowledged"},
+		MachineCrash:  session.Exposure{Loses: session.LosesNothing, Shown: "TestEveryCommitIsSynced"},
+		Failover:      session.Exposure{Loses: session.CannotHappen},
+		DiskLoss:      session.Exposure{Loses: session.LosesAll},
+		ZoneLoss:      session.Exposure{Loses: session.LosesAll},
+		OperatorError: session.Exposure{Loses: session.NotCovered},
 		Note:          "holds if the disk keeps what it said it synced; the file is on one machine",
 		AppendWrites:  1, // one sync of the log, shared by everything that was queued
 	}

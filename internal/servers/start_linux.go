@@ -1,4 +1,4 @@
-package chaos
+package servers
 
 import (
 	"os/exec"
@@ -19,11 +19,14 @@ var starts = sync.OnceValue(func() chan<- func() {
 	return c
 })
 
-// start starts a process that the system kills when this one ends, however it ends: a test that times out, panics or is
+// Start starts a process that the system kills when this one ends, however it ends: a test that times out, panics or is
 // killed runs no cleanup. The system takes the end of the thread that started a process for the end of its parent, so
 // all are started by one thread that stays.
-func start(cmd *exec.Cmd) error {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+func Start(cmd *exec.Cmd) error {
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	err := make(chan error)
 	starts() <- func() { err <- cmd.Start() }
 	return <-err
