@@ -24,8 +24,6 @@ const (
 	noPrivilege    = "42501"
 	noDatabase     = "3D000"
 	unknownOutcome = "40003"
-	cancelled      = "57014"
-	adminShutdown  = "57P01"
 )
 
 // answered returns what the server said, or nil when the connection failed instead.

@@ -301,9 +301,10 @@ func (s *Store) rows(ctx context.Context, conn *pgxpool.Conn, stmt int, args []a
 const notReplicated = "agentkernel: not replicated"
 
 // onNotice sees the warning with which the server answers a commit that it did not wait for to the end: it succeeds, but
-// only here.
+// only here. The warning has no code of its own and its text follows the server's language, so it is known by the file
+// of the server's source that it comes from.
 func onNotice(c *pgconn.PgConn, n *pgconn.Notice) {
-	if n.Code == cancelled || n.Code == adminShutdown {
+	if n.File == "syncrep.c" {
 		c.CustomData()[notReplicated] = n.Message
 	}
 }
