@@ -118,13 +118,6 @@ func TestACommitThatDidNotWaitForItsStandbyIsUnknown(t *testing.T) {
 	if heads, err := s.Heads(t.Context(), []session.Key{key}); err != nil || heads[0].Position != first.Position() {
 		t.Errorf("the record is on this server: %+v, %v", heads, err)
 	}
-	raw(t, p.URL(), "ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()")
-	at := first.Position()
-	until(t, "the next append is acknowledged", func() bool {
-		rec := record(at, "2")
-		err := s.Append(t.Context(), key, at, rec, session.Attention{})
-		return err == nil || errors.Is(err, session.ErrConflict)
-	})
 }
 
 func TestAServerThatTakesNoWritesIsLeft(t *testing.T) {
