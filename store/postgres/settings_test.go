@@ -85,7 +85,7 @@ func TestDurabilityFollowsTheDeclaredStandby(t *testing.T) {
 }
 
 func TestACommitThatDidNotWaitForItsStandbyIsUnknown(t *testing.T) {
-	p := servers.Postgres(t)
+	p := quick(t)
 	s := open(t, p.URL(), Config{SynchronousStandby: true})
 	if _, err := s.Init(t.Context()); err != nil {
 		t.Fatal(err)
@@ -121,7 +121,7 @@ func TestACommitThatDidNotWaitForItsStandbyIsUnknown(t *testing.T) {
 }
 
 func TestAServerThatTakesNoWritesIsLeft(t *testing.T) {
-	old, new := servers.Postgres(t), servers.Postgres(t)
+	old, new := quick(t), quick(t)
 	url := fmt.Sprintf("postgres://agentkernel@%s,%s/postgres?sslmode=disable", old.Address(), new.Address())
 	s := open(t, url, Config{})
 	key, first := session.Key{ID: "a"}, record(session.Position{}, "1")
@@ -150,7 +150,7 @@ func TestAServerThatTakesNoWritesIsLeft(t *testing.T) {
 }
 
 func TestItWorksWithoutPreparedStatements(t *testing.T) {
-	p := servers.Postgres(t)
+	p := quick(t)
 	for _, mode := range []string{"exec", "simple_protocol", "cache_describe"} {
 		s := open(t, p.URL()+"&default_query_exec_mode="+mode, Config{Schema: mode})
 		for _, v := range verbs() {

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/agentkernel/agentkernel/internal/servers"
 	"github.com/agentkernel/agentkernel/session"
 )
 
@@ -21,7 +20,7 @@ func heard(t *testing.T, ch <-chan struct{}, what string) {
 }
 
 func TestAWatcherHearsAgainWhenTheServerIsBack(t *testing.T) {
-	p := servers.Postgres(t)
+	p := quick(t)
 	s, other := open(t, p.URL(), Config{}), open(t, p.URL(), Config{})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -53,7 +52,7 @@ func TestAWatcherHearsAgainWhenTheServerIsBack(t *testing.T) {
 }
 
 func TestManyAppendsAreNotifiedTogether(t *testing.T) {
-	p := servers.Postgres(t)
+	p := quick(t)
 	s, other := open(t, p.URL(), Config{}), open(t, p.URL(), Config{})
 	conn, err := other.dial(t.Context(), "LISTEN "+s.channel)
 	if err != nil {
@@ -93,7 +92,7 @@ func TestManyAppendsAreNotifiedTogether(t *testing.T) {
 }
 
 func TestAReplicaDoesNotHearItself(t *testing.T) {
-	p := servers.Postgres(t)
+	p := quick(t)
 	s, other := open(t, p.URL(), Config{}), open(t, p.URL(), Config{})
 	ch, err := s.Watch(t.Context())
 	if err != nil {
@@ -117,7 +116,7 @@ func TestAReplicaDoesNotHearItself(t *testing.T) {
 }
 
 func TestWatchersEndWithTheirContext(t *testing.T) {
-	p := servers.Postgres(t)
+	p := quick(t)
 	s := open(t, p.URL(), Config{})
 	for range 3 {
 		ctx, cancel := context.WithCancel(t.Context())
