@@ -15,9 +15,9 @@ import (
 )
 
 func TestEveryConnectionWaitsForTheDisk(t *testing.T) {
+	p := servers.Postgres(t, "synchronous_commit=off", "default_transaction_isolation=serializable")
 	for _, usual := range []string{"off", "local", "remote_write", "on"} {
-		p := servers.Postgres(t, "synchronous_commit="+usual, "default_transaction_isolation=serializable")
-		s := open(t, p.URL()+"&options=-csynchronous_commit%3Doff", Config{})
+		s := open(t, p.URL()+"&options=-csynchronous_commit%3D"+usual, Config{})
 		conn, err := s.take(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -26,7 +26,7 @@ func TestEveryConnectionWaitsForTheDisk(t *testing.T) {
 		err = conn.QueryRow(t.Context(), "SELECT current_setting('synchronous_commit'), current_setting('transaction_isolation'), current_setting('fsync')").Scan(&commit, &isolation, &fsync)
 		conn.Release()
 		if err != nil || commit != "on" || isolation != "read committed" || fsync != "on" {
-			t.Errorf("where the server's default is %s, a session has synchronous_commit %q, isolation %q, fsync %q, %v", usual, commit, isolation, fsync, err)
+			t.Errorf("where the default is %s, a session has synchronous_commit %q, isolation %q, fsync %q, %v", usual, commit, isolation, fsync, err)
 		}
 	}
 }
