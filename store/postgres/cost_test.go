@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -71,6 +72,30 @@ func TestAnAppendIsOneStatementAndOneCommit(t *testing.T) {
 	c.statements.Store(0)
 	if _, records, err := s.Read(ctx, session.Key{ID: "1"}, 0, 0); err != nil || len(records) != 20 || c.statements.Load() != 1 {
 		t.Errorf("a read of %d records takes %d statements, %v", len(records), c.statements.Load(), err)
+	}
+}
+
+func TestAConflictCostsNoConnection(t *testing.T) {
+	p := quick(t)
+	s := open(t, p.URL(), Config{MaxConns: 1})
+	key, first := session.Key{ID: "a"}, record(session.Position{}, "1")
+	if err := s.Append(t.Context(), key, session.Position{}, first, session.Attention{}); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		for what, err := range map[string]error{
+			"an append":  s.Append(t.Context(), key, session.Position{}, first, session.Attention{}),
+			"a snapshot": s.PutSnapshot(t.Context(), key, session.Snapshot{Life: 2, Seq: 1}),
+			"a blob":     s.PutBlob(t.Context(), key, 2, "d", nil),
+			"an erase":   s.Erase(t.Context(), key, session.Position{}, session.Tombstone{}),
+		} {
+			if !errors.Is(err, session.ErrConflict) {
+				t.Errorf("%s: %v, want a conflict", what, err)
+			}
+		}
+	}
+	if n := s.pool.Stat().NewConnsCount(); n != 1 {
+		t.Errorf("%d connections were made", n)
 	}
 }
 
