@@ -158,7 +158,7 @@ func BenchmarkAppend(b *testing.B) {
 					for n.Add(1) <= int64(b.N) {
 						rec := record(at, strings.Repeat("x", 1000))
 						began := time.Now()
-						if err := s.Append(b.Context(), session.Key{ID: fmt.Sprint(w)}, at, rec, session.Attention{Owner: "r", Due: 5}); err != nil {
+						if err := s.Append(b.Context(), session.Key{ID: fmt.Sprintf("%d-%d", b.N, w)}, at, rec, session.Attention{Owner: "r", Due: 5}); err != nil {
 							b.Error(err)
 							return
 						}
