@@ -175,8 +175,7 @@ func (s *Store) told(ctx context.Context, op string, err error) error {
 	}
 	e := classify(op, err)
 	if e.Kind == fault.Cancelled || e.Kind == fault.TimeoutTotal {
-		e.Kind, e.Err = fault.Unavailable, fmt.Errorf("no answer within %s", s.cfg.OpTimeout)
-		e.Msg = ""
+		e.Kind, e.Err, e.Msg = fault.Unavailable, errors.New("the time for it is over: "+err.Error()), "" // not the caller's time
 	}
 	return e
 }

@@ -51,12 +51,12 @@ func TestUsersAndTLS(t *testing.T) {
 	servers.Redis(t, "--tls-port", fmt.Sprint(port), "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert, "--tls-auth-clients", "no",
 		"--user", "app", "on", ">s3cr3t", "~*", "&*", "+@all", "-keys")
 	ctx := context.Background()
-	s := open(t, fmt.Sprintf("rediss://app:s3cr3t@127.0.0.1:%d/3", port), redis.Config{})
+	s := open(t, fmt.Sprintf("rediss://app:s3cr3t@127.0.0.1:%d/3", port), redis.Config{OpTimeout: time.Minute, DialTimeout: 20 * time.Second})
 	at := grow(t, s, one, session.Position{}, 2, session.Attention{Due: 5})
 	if h := headOf(t, s, one); h.Position != at {
 		t.Errorf("the head is %+v", h)
 	}
-	wrong := open(t, fmt.Sprintf("rediss://app:s3cr3t-but-wrong@127.0.0.1:%d/3", port), redis.Config{})
+	wrong := open(t, fmt.Sprintf("rediss://app:s3cr3t-but-wrong@127.0.0.1:%d/3", port), redis.Config{OpTimeout: time.Minute, DialTimeout: 20 * time.Second})
 	err := wrong.Append(ctx, one, at, after(at, "x"), session.Attention{})
 	if !errors.Is(err, session.ErrNotSent) || fault.KindOf(err) != fault.Unavailable || fault.Try(err) == "" || strings.Contains(err.Error(), "s3cr3t") {
 		t.Errorf("a wrong password: %v (%s)", err, fault.KindOf(err))
