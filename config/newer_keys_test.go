@@ -31,7 +31,7 @@ var newerSamples = map[string]sample{
 	"session.retention":                    {good: `86400`, bad: seconds, deep: []string{`86399`, `1h`}, vars: []string{"0", "60", "1 day"}},
 	"session.max_bytes":                    {good: `1048576`, bad: append(number, `0`), vars: []string{"0", "often"}},
 	"session.snapshot_every":               {good: `8`, bad: append(number, `7`), vars: []string{"7", "often"}},
-	"session.redis.url":                    {good: `rediss+sentinel://a:1,b:2/mymaster/0`, want: `"rediss+sentinel://a:1,b:2/mymaster/0"`, bad: append(text, `127.0.0.1:6379`, `http://h`, `"redis:"`), deep: []string{`"redis://"`, `"redis://u:a/b@h"`, `"redis://u:a b@h"`, `"redis://h/{x}"`, `"redis://u:a#b@h"`}, vars: []string{"h:6379", "redis://", "redis://u:p?w@h"}},
+	"session.redis.url":                    {good: `redis+sentinel://a:1,b:2/mymaster/0`, want: `"redis+sentinel://a:1,b:2/mymaster/0"`, bad: append(text, `127.0.0.1:6379`, `http://h`, `"redis:"`), deep: []string{`"redis://"`, `"redis://u:a/b@h"`, `"redis://u:a b@h"`, `"redis://h/{x}"`, `"redis://u:a#b@h"`}, vars: []string{"h:6379", "redis://", "redis://u:p?w@h"}},
 	"session.redis.ttl":                    {good: `60`, bad: seconds, vars: []string{"0", "x"}},
 	"session.redis.prefix":                 {good: `"ours:"`, env: `ours:`, bad: append(text, `"a b"`, `"{a}"`, `""`), vars: []string{"", "a b", "{x}"}},
 	"session.redis.durability":             {good: `replicated`, bad: append(text, `sync`, `""`), vars: []string{"sync", ""}},

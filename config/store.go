@@ -51,7 +51,7 @@ type MemoryStore struct {
 
 // RedisStore configures the store of type redis.
 type RedisStore struct {
-	URL        URL           `yaml:"url" optional:"true" schemes:"redis,rediss,redis+sentinel,rediss+sentinel,redis+cluster,rediss+cluster" doc:"Where it is: one server, the sentinels that know it, or nodes of its cluster. Its password is a secret."`
+	URL        URL           `yaml:"url" optional:"true" schemes:"redis,rediss,redis+sentinel,redis+cluster" doc:"Where it is: one server, the sentinels that know it, or nodes of its cluster. Its password is a secret."`
 	TTL        time.Duration `yaml:"ttl" unit:"seconds" min:"1s" max:"87600h" doc:"Overrides session.ttl for this store."`
 	Prefix     string        `yaml:"prefix" default:"ak:sessions:" pattern:"^[A-Za-z0-9_.:/-]{1,128}$" doc:"What every key begins with. It cannot be changed later."`
 	Durability string        `yaml:"durability" default:"async" enum:"async,replicated" doc:"When an append counts: async when the primary has it, replicated when replicas have it too."`
