@@ -33,8 +33,8 @@ func (k *Kernel) Health() Health {
 		Replica: k.id, Running: int(k.running.Load()), Store: k.store.Durability(), Leased: leased,
 		Rollbacks: k.rollbacks.Load(), Reappended: k.reappended.Load(),
 	}
-	if trouble := k.storeErr.Load(); trouble != nil {
-		h.Status, h.MemoryBackend, h.StoreErr = "degraded", "disconnected", trouble.err.Error()
+	if trouble := k.store.trouble(); trouble != nil {
+		h.Status, h.MemoryBackend, h.StoreErr = "degraded", "disconnected", trouble.Error()
 	}
 	switch k.phase.Load() {
 	case operational:
@@ -55,7 +55,7 @@ func (k *Kernel) Replicas() []ReplicaInfo {
 	k.peers.mu.Lock()
 	defer k.peers.mu.Unlock()
 	for _, s := range k.peers.seen {
-		if k.cfg.boot()-s.since < k.ttlOf(s) {
+		if k.silent(s, k.cfg.boot()) < k.ttlOf(s) {
 			list = append(list, s.info.ReplicaInfo)
 		}
 	}
@@ -69,14 +69,15 @@ type AgentInfo struct {
 	Model       string   `json:"model,omitempty"`
 	Tools       []string `json:"tools,omitempty"`
 
-	OnDisconnect OnDisconnect `json:"on_disconnect,omitempty"`
+	OnDisconnect  OnDisconnect  `json:"on_disconnect,omitempty"`
+	OnStoreOutage OnStoreOutage `json:"on_store_outage,omitempty"`
 }
 
 // Agents lists the agents in the order of the configuration.
 func (k *Kernel) Agents() []AgentInfo {
 	list := make([]AgentInfo, 0, len(k.cfg.Agents))
 	for _, a := range k.cfg.Agents {
-		i := AgentInfo{Name: a.Name, Description: a.Description, Model: a.Model, OnDisconnect: a.OnDisconnect}
+		i := AgentInfo{Name: a.Name, Description: a.Description, Model: a.Model, OnDisconnect: a.OnDisconnect, OnStoreOutage: a.OnStoreOutage}
 		for _, t := range a.Tools {
 			i.Tools = append(i.Tools, t.Name)
 		}

@@ -33,17 +33,25 @@ const (
 )
 
 // Start accepts a turn and returns as soon as it is durable. From then on it runs to its end, here or on another replica,
-// whatever becomes of the caller. With an error of kind OutcomeUnknown comes a handle on the turn that may exist.
+// whatever becomes of the caller; but see [Stateless]. With an error of kind OutcomeUnknown comes a handle on the turn that may exist.
 func (k *Kernel) Start(ctx context.Context, req Request) (*Handle, error) {
 	agent, err := k.agent(req.Agent)
 	if err != nil {
 		return nil, err
 	}
+	h, err := k.startKept(ctx, req, agent)
+	if h == nil && k.scratch != nil && agent.OnStoreOutage == Stateless && k.store.isShut() && fault.KindOf(err) == fault.Unavailable {
+		return k.startStateless(ctx, req)
+	}
+	return h, err
+}
+
+func (k *Kernel) startKept(ctx context.Context, req Request, agent *Agent) (*Handle, error) {
 	key, accepted, err := k.prepare(req, agent)
 	if err != nil {
 		return nil, err
 	}
-	if err := k.refuseWhileDown(); err != nil {
+	if err := k.store.enter(); err != nil {
 		return nil, err
 	}
 	if k.phase.Load() != operational && !k.othersLive() {
@@ -54,17 +62,6 @@ func (k *Kernel) Start(ctx context.Context, req Request) (*Handle, error) {
 		return k.accept(ctx, key, a)
 	}
 	return k.acceptFiles(ctx, key, a, req)
-}
-
-// refuseWhileDown refuses new work at once, before anything is sent, while the store is known not to answer: its last
-// operation failed, and the lease, which every beat would renew, has run out.
-func (k *Kernel) refuseWhileDown() error {
-	trouble := k.storeErr.Load()
-	if _, leased := k.leased(); leased || trouble == nil {
-		return nil
-	}
-	return fault.New(fault.Unavailable, "", "the store does not answer; nothing was written: %w", trouble.err).
-		WithAfter(k.cfg.LeaseTTL / 3)
 }
 
 // prepare checks a request and makes of it what the journal keeps.
