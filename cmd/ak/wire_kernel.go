@@ -9,6 +9,7 @@ import (
 	"github.com/agentkernel/agentkernel/fault"
 	"github.com/agentkernel/agentkernel/internal/failpoint"
 	"github.com/agentkernel/agentkernel/session"
+	"github.com/agentkernel/agentkernel/store/memory"
 	httptool "github.com/agentkernel/agentkernel/tool/http"
 )
 
@@ -58,6 +59,9 @@ func kernelConfig(cfg *config.Config, now *current, servers *mcpServers) (agentk
 			default:
 				return k, fault.New(fault.Internal, "", "no tool is named %s", name) // the configuration's checks come first
 			}
+		}
+		if agent.OnStoreOutage == agentkernel.Stateless && k.Scratch == nil {
+			k.Scratch = memory.New() // holds nothing but memory, and lives as long as the process
 		}
 		k.Agents = append(k.Agents, agent)
 	}
