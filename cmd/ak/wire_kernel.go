@@ -9,6 +9,7 @@ import (
 	"github.com/agentkernel/agentkernel/fault"
 	"github.com/agentkernel/agentkernel/internal/failpoint"
 	"github.com/agentkernel/agentkernel/session"
+	"github.com/agentkernel/agentkernel/store/memory"
 	httptool "github.com/agentkernel/agentkernel/tool/http"
 )
 
@@ -41,7 +42,8 @@ func kernelConfig(cfg *config.Config, now *current, servers *mcpServers) (agentk
 		MaxRecoveries: cfg.Execution.MaxRecoveries, MaxRunning: cfg.Execution.MaxRunningTurns,
 		IdempotencyTTL: cfg.IdempotencyTTL(), SessionTTL: cfg.SessionTTL(), WaitMax: cfg.Execution.WaitMax,
 		Retention: cfg.Session.Retention, SessionBytes: cfg.Session.MaxBytes, SnapshotEvery: cfg.Session.SnapshotEvery, CacheSize: cfg.Session.Cache.Size,
-		AcceptLoss: cfg.Session.AcceptLoss, Version: readBuild().Version, Digest: cfg.Digest(),
+		AcceptLoss: cfg.Session.AcceptLoss, Version: readBuild().Version, Digest: cfg.FleetDigest(),
+		Zone:       cfg.Execution.Zone,
 		Failpoints: failpoint.FromEnv(),
 	}
 	tools := now.tools()
@@ -58,6 +60,9 @@ func kernelConfig(cfg *config.Config, now *current, servers *mcpServers) (agentk
 				return k, fault.New(fault.Internal, "", "no tool is named %s", name) // the configuration's checks come first
 			}
 		}
+		if agent.OnStoreOutage == agentkernel.Stateless && k.Scratch == nil {
+			k.Scratch = memory.New() // holds nothing but memory, and lives as long as the process
+		}
 		k.Agents = append(k.Agents, agent)
 	}
 	return k, nil
@@ -68,7 +73,8 @@ func agentOf(a config.Agent) *agentkernel.Agent {
 	return &agentkernel.Agent{
 		Name: a.Name, Description: a.Description, Instructions: a.Instructions, Model: a.Model,
 		Busy: agentkernel.Busy(a.Busy), OnDisconnect: agentkernel.OnDisconnect(a.OnDisconnect),
-		Handoffs: slices.Clone(a.Handoffs), Subagents: slices.Clone(a.Subagents), OutputSchema: a.OutputSchema,
+		OnStoreOutage: agentkernel.OnStoreOutage(a.OnStoreOutage),
+		Handoffs:      slices.Clone(a.Handoffs), Subagents: slices.Clone(a.Subagents), OutputSchema: a.OutputSchema,
 		History: agentkernel.History{Turns: a.History.Turns, Tokens: a.History.Tokens, Compact: agentkernel.Compact(a.History.Compact)},
 		Limits: agentkernel.Limits{
 			Steps: a.Limits.Steps, Attempts: a.Limits.Attempts, Tokens: a.Limits.Tokens, Money: a.Limits.Money,

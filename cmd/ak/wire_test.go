@@ -34,7 +34,7 @@ func loaded(t *testing.T, text string, env ...string) *config.Config {
 func TestEveryConfiguredValueReachesTheKernel(t *testing.T) {
 	cfg := loaded(t, `
 session: {ttl: 3600, cache: {size: 7}, accept_loss: true, retention: 2h, snapshot_every: 99}
-execution: {lease_ttl: 2s, sweep_interval: 300ms, max_recoveries: 9, max_running_turns: 11, idempotency_ttl: 10m, wait_max: 3h}
+execution: {lease_ttl: 2s, sweep_interval: 300ms, max_recoveries: 9, max_running_turns: 11, idempotency_ttl: 10m, wait_max: 3h, zone: z1}
 providers: {o: {type: scripted}, unused: {type: openai}}
 models: {o/m/x: {window: 1000, price: {input: 1, cached: 0.5, output: 4}}}
 tools:
@@ -63,6 +63,7 @@ agents:
     subagents: [b]
     output_schema: {type: object, properties: {x: {type: string}}}
     on_disconnect: cancel
+    on_store_outage: stateless
     history: {turns: 12, tokens: 345, compact: drop}
     hooks: {before: [{name: b1, http: {url: "http://127.0.0.1:1/"}}, {name: b2, http: {url: "http://127.0.0.1:1/"}}], after: [{name: a1, http: {url: "http://127.0.0.1:1/"}}]}
   - {name: b, model: o/m}
@@ -77,7 +78,7 @@ agents:
 		t.Fatal(err)
 	}
 	if k.LeaseTTL != 2*time.Second || k.SweepInterval != 300*time.Millisecond || k.MaxRecoveries != 9 || k.MaxRunning != 11 ||
-		k.IdempotencyTTL != 10*time.Minute || k.SessionTTL != time.Hour || k.CacheSize != 7 || !k.AcceptLoss || k.Digest != cfg.Digest() || k.Version == "" ||
+		k.IdempotencyTTL != 10*time.Minute || k.SessionTTL != time.Hour || k.CacheSize != 7 || !k.AcceptLoss || k.Digest != cfg.FleetDigest() || k.Zone != "z1" || k.Version == "" ||
 		k.Retention != 2*time.Hour || k.SnapshotEvery != 99 || k.WaitMax != 3*time.Hour {
 		t.Errorf("the kernel: %+v", k)
 	}
@@ -97,7 +98,7 @@ agents:
 	want := agentkernel.Agent{
 		Name: "a", Description: "d", Instructions: "i", Model: "o/m/x", Busy: agentkernel.Steer,
 		Limits:   agentkernel.Limits{Steps: 6, Attempts: 10, Tokens: 9000, Money: 1.5, Repeats: 4, Wall: 7 * time.Second, MaxTokens: 8, Queue: 5},
-		Handoffs: []string{"b"}, Subagents: []string{"b"}, OutputSchema: a.OutputSchema, OnDisconnect: agentkernel.CancelTurn,
+		Handoffs: []string{"b"}, Subagents: []string{"b"}, OutputSchema: a.OutputSchema, OnDisconnect: agentkernel.CancelTurn, OnStoreOutage: "stateless",
 		History: agentkernel.History{Turns: 12, Tokens: 345, Compact: agentkernel.Drop},
 	}
 	if !reflect.DeepEqual(a, want) || !strings.Contains(string(a.OutputSchema), `"x"`) {
