@@ -29,7 +29,6 @@ var tables atomic.Int64 // how many were made
 // canary is the secret key of the tests. No error may show it.
 const canary = "canary-secret-access-key"
 
-
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/agentkernel/agentkernel/internal/servers.init.func1.1")) // lives as long as the process
 }
