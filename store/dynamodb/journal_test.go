@@ -252,3 +252,23 @@ func TestAnEraseThatDiedIsFinishedByAnyBeat(t *testing.T) {
 		t.Errorf("%+v, %v", head, err)
 	}
 }
+
+func TestATombstoneWithMoreKeysThanAnItemHoldsIsKeptWhole(t *testing.T) {
+	ctx, cfg := t.Context(), with(place(t), sizes(t))
+	s := open(t, newTable(t, cfg), cfg)
+	u := newSubject(t, s, "a")
+	keys := make([]string, 12_000)
+	for i := range keys {
+		keys[i] = fmt.Sprintf("%064d", i)
+	}
+	u.must(s.Erase(ctx, u.key, u.at, session.Tombstone{Until: 1 << 42, Keys: keys}))
+	head, _, err := s.Read(ctx, u.key, 0, 0)
+	if err != nil || head.Tomb == nil || !slices.Equal(head.Tomb.Keys, keys) {
+		t.Errorf("%v", err)
+	}
+	u.must(s.Erase(ctx, u.key, session.Position{Life: 1}, session.Tombstone{Until: 1 << 42}))
+	items, err := s.all(ctx, between{pk: partition(u.key), from: ours, to: last})
+	if err != nil || len(items) != 1 {
+		t.Errorf("%d items are left, %v; want the tombstone", len(items), err)
+	}
+}
