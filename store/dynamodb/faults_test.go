@@ -179,6 +179,9 @@ func TestEveryFaultOfEveryRequestOfEveryWriteIsAnsweredForWhatItDid(t *testing.T
 		table := newTable(t, cfg)
 		plain := open(t, table, cfg)
 		plain.spill = spilled
+		p := &tap{}
+		bent := open(t, table, with(cfg, p.option()))
+		bent.pause, bent.spill = time.Microsecond, spilled
 		u := newSubject(t, plain, fmt.Sprintf("clean%d", v))
 		before := u.state()
 		err := verb.do(t.Context(), plain, u)
@@ -190,8 +193,8 @@ func TestEveryFaultOfEveryRequestOfEveryWriteIsAnsweredForWhatItDid(t *testing.T
 		for w, what := range troubles {
 			t.Run(verb.name+", "+what.name, func(t *testing.T) {
 				for n := 0; ; n++ {
-					c := &faultCase{t: t, plain: plain, before: before, after: after, conflicts: conflicts}
-					if !c.run(cfg, table, fmt.Sprintf("s%d.%d.%d", v, w, n), n, what.every, what.make(), verb.do) {
+					c := &faultCase{t: t, plain: plain, bent: bent, p: p, before: before, after: after, conflicts: conflicts}
+					if !c.run(fmt.Sprintf("s%d.%d.%d", v, w, n), n, what.every, what.make(), verb.do) {
 						if n == 0 {
 							t.Error("no request was met by the fault")
 						}
@@ -205,19 +208,17 @@ func TestEveryFaultOfEveryRequestOfEveryWriteIsAnsweredForWhatItDid(t *testing.T
 
 type faultCase struct {
 	t             *testing.T
-	plain         *Store
+	plain, bent   *Store
+	p             *tap
 	before, after string
 	conflicts     bool
 }
 
 // run does one verb with trouble at its request n, and reports false when it has no such request.
-func (c *faultCase) run(cfg Config, table, id string, n int, every bool, what *trouble, do func(context.Context, *Store, *subject) error) bool {
-	t := c.t
-	p := &tap{}
-	s := open(t, table, with(cfg, p.option()))
-	s.pause, s.spill = time.Microsecond, spilled
+func (c *faultCase) run(id string, n int, every bool, what *trouble, do func(context.Context, *Store, *subject) error) bool {
+	t, p := c.t, c.p
 	u := newSubject(t, c.plain, id)
-	if _, err := s.Meta(t.Context()); err != nil {
+	if _, err := c.bent.Meta(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	met := false
@@ -228,7 +229,7 @@ func (c *faultCase) run(cfg Config, table, id string, n int, every bool, what *t
 		}
 		return nil
 	})
-	err := do(t.Context(), s, u)
+	err := do(t.Context(), c.bent, u)
 	p.reset(nil)
 	if !met {
 		return false

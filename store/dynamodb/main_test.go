@@ -46,7 +46,7 @@ func place(tb testing.TB) Config {
 	if prefix != "" {
 		return Config{Endpoint: url}
 	}
-	return Config{Endpoint: servers.Dynalite(tb).Endpoint, Region: "eu-west-1", Credentials: fixed{}}
+	return Config{Endpoint: servers.Dynalite(tb).Endpoint, Region: "eu-west-1", Credentials: fixed{}, Timeout: 30 * time.Second}
 }
 
 // newTable makes a table of its own and returns its name. It is deleted when the test ends.
