@@ -14,7 +14,7 @@ import (
 
 const (
 	attempts  = 5                     // of a request, where it may be sent again
-	firstWait = 25 * time.Millisecond // the longest pause before the second attempt; it doubles
+	firstWait = 25 * time.Millisecond // see Store.pause
 	batchGets = 100                   // keys of one BatchGetItem
 	batchPuts = 25                    // items of one BatchWriteItem
 )
@@ -40,7 +40,7 @@ func call[In, Out any](ctx context.Context, s *Store, r repeat, f func(*dynamodb
 			return out, nil
 		}
 		sent = sent || !failed.unsent
-		if !failed.again || n >= attempts || !bool(r) && sent || !wait(ctx, n) {
+		if !failed.again || n >= attempts || !bool(r) && sent || !s.wait(ctx, n) {
 			failed.unsent = !sent
 			return nil, failed
 		}
@@ -61,8 +61,8 @@ func attempt[In, Out any](ctx context.Context, s *Store, api *dynamodb.Client, f
 }
 
 // wait pauses before attempt n+1. It reports false when the context ends first.
-func wait(ctx context.Context, n int) bool {
-	t := time.NewTimer(rand.N(firstWait << (n - 1)))
+func (s *Store) wait(ctx context.Context, n int) bool {
+	t := time.NewTimer(rand.N(s.pause << (n - 1)))
 	defer t.Stop()
 	select {
 	case <-t.C:
@@ -98,7 +98,7 @@ func (s *Store) getAll(ctx context.Context, keys []item) (found []item, err erro
 			}
 			found = append(found, out.Responses[s.table]...)
 			left := out.UnprocessedKeys[s.table].Keys
-			if len(left) == len(ask) && round >= 2*attempts || len(left) > 0 && !wait(ctx, min(round, attempts)) {
+			if len(left) == len(ask) && round >= 2*attempts || len(left) > 0 && !s.wait(ctx, min(round, attempts)) {
 				return found, throttled(ctx)
 			}
 			ask = left
@@ -122,7 +122,7 @@ func (s *Store) put(ctx context.Context, writes []types.WriteRequest) error {
 				return err
 			}
 			left := out.UnprocessedItems[s.table]
-			if len(left) == len(ask) && round >= 2*attempts || len(left) > 0 && !wait(ctx, min(round, attempts)) {
+			if len(left) == len(ask) && round >= 2*attempts || len(left) > 0 && !s.wait(ctx, min(round, attempts)) {
 				return throttled(ctx)
 			}
 			ask = left

@@ -77,7 +77,7 @@ func (s *Store) tombstone(ctx context.Context, key session.Key, pk string, life 
 	if err != nil {
 		return nil, "", err
 	}
-	if len(data) <= largest/2 {
+	if len(data) <= s.spill {
 		stone[tombAttr] = bin(data)
 		return stone, "", nil
 	}

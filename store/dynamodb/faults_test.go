@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -14,6 +15,8 @@ import (
 	"github.com/agentkernel/agentkernel/fault"
 	"github.com/agentkernel/agentkernel/session"
 )
+
+const spilled = 1000 // bytes of a tombstone's keys that do not stand in the head, in these tests
 
 // subject is a session, with everything that a session can have, that one verb is tried on.
 type subject struct {
@@ -116,7 +119,7 @@ var verbs = []struct {
 		return s.Erase(ctx, u.key, u.at, session.Tombstone{Until: 1 << 42, Keys: []string{"k"}})
 	}},
 	{"erase with many keys", func(ctx context.Context, s *Store, u *subject) error {
-		return s.Erase(ctx, u.key, u.at, session.Tombstone{Until: 1 << 42, Keys: []string{string(large)}})
+		return s.Erase(ctx, u.key, u.at, session.Tombstone{Until: 1 << 42, Keys: []string{strings.Repeat("k", spilled)}})
 	}},
 	{"put a snapshot", func(ctx context.Context, s *Store, u *subject) error {
 		return s.PutSnapshot(ctx, u.key, session.Snapshot{Life: 1, Seq: 3, Data: large})
@@ -175,6 +178,10 @@ func TestEveryFaultOfEveryRequestOfEveryWriteIsAnsweredForWhatItDid(t *testing.T
 	for v, verb := range verbs {
 		table := newTable(t, cfg)
 		plain := open(t, table, cfg)
+		plain.spill = spilled
+		p := &tap{}
+		bent := open(t, table, with(cfg, p.option()))
+		bent.pause, bent.spill = time.Microsecond, spilled
 		u := newSubject(t, plain, fmt.Sprintf("clean%d", v))
 		before := u.state()
 		err := verb.do(t.Context(), plain, u)
@@ -186,8 +193,8 @@ func TestEveryFaultOfEveryRequestOfEveryWriteIsAnsweredForWhatItDid(t *testing.T
 		for w, what := range troubles {
 			t.Run(verb.name+", "+what.name, func(t *testing.T) {
 				for n := 0; ; n++ {
-					c := &faultCase{t: t, plain: plain, before: before, after: after, conflicts: conflicts}
-					if !c.run(cfg, table, fmt.Sprintf("s%d.%d.%d", v, w, n), n, what.every, what.make(), verb.do) {
+					c := &faultCase{t: t, plain: plain, bent: bent, p: p, before: before, after: after, conflicts: conflicts}
+					if !c.run(fmt.Sprintf("s%d.%d.%d", v, w, n), n, what.every, what.make(), verb.do) {
 						if n == 0 {
 							t.Error("no request was met by the fault")
 						}
@@ -201,18 +208,17 @@ func TestEveryFaultOfEveryRequestOfEveryWriteIsAnsweredForWhatItDid(t *testing.T
 
 type faultCase struct {
 	t             *testing.T
-	plain         *Store
+	plain, bent   *Store
+	p             *tap
 	before, after string
 	conflicts     bool
 }
 
 // run does one verb with trouble at its request n, and reports false when it has no such request.
-func (c *faultCase) run(cfg Config, table, id string, n int, every bool, what *trouble, do func(context.Context, *Store, *subject) error) bool {
-	t := c.t
-	p := &tap{}
-	s := open(t, table, with(cfg, p.option()))
+func (c *faultCase) run(id string, n int, every bool, what *trouble, do func(context.Context, *Store, *subject) error) bool {
+	t, p := c.t, c.p
 	u := newSubject(t, c.plain, id)
-	if _, err := s.Meta(t.Context()); err != nil {
+	if _, err := c.bent.Meta(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	met := false
@@ -223,7 +229,7 @@ func (c *faultCase) run(cfg Config, table, id string, n int, every bool, what *t
 		}
 		return nil
 	})
-	err := do(t.Context(), s, u)
+	err := do(t.Context(), c.bent, u)
 	p.reset(nil)
 	if !met {
 		return false

@@ -122,10 +122,7 @@ func (s *Store) dropOrphan(ctx context.Context, key session.Key, pk string, rec 
 		return
 	}
 	name := recordAt(rec.Life, rec.Seq) + rec.ID
-	var gone []item
-	for _, i := range content(pk, name, rec.Data, nil) {
-		gone = append(gone, i)
-	}
+	gone := content(pk, name, rec.Data, nil)
 	if over && rec.Seq == 1 {
 		gone = append(gone, at(directory(key.Tenant), entry(key.ID, rec.Life)))
 	}

@@ -29,7 +29,6 @@ var tables atomic.Int64 // how many were made
 // canary is the secret key of the tests. No error may show it.
 const canary = "canary-secret-access-key"
 
-
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/agentkernel/agentkernel/internal/servers.init.func1.1")) // lives as long as the process
 }
@@ -47,7 +46,7 @@ func place(tb testing.TB) Config {
 	if prefix != "" {
 		return Config{Endpoint: url}
 	}
-	return Config{Endpoint: servers.Dynalite(tb).Endpoint, Region: "eu-west-1", Credentials: fixed{}}
+	return Config{Endpoint: servers.Dynalite(tb).Endpoint, Region: "eu-west-1", Credentials: fixed{}, Timeout: 30 * time.Second}
 }
 
 // newTable makes a table of its own and returns its name. It is deleted when the test ends.

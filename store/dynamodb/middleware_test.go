@@ -147,3 +147,34 @@ func (p *tap) seen() []string {
 	defer p.mu.Unlock()
 	return append([]string(nil), p.ops...)
 }
+
+// halves makes every batch of more than one leave out half of it.
+func halves() func(*middleware.Stack) error {
+	return around(func(ctx context.Context, _ string, in any, next func(context.Context) (any, error)) (any, error) {
+		switch in := in.(type) {
+		case *dynamodb.BatchWriteItemInput:
+			for table, all := range in.RequestItems {
+				n := (len(all) + 1) / 2
+				in.RequestItems = map[string][]types.WriteRequest{table: all[:n]}
+				out, err := next(ctx)
+				if err == nil && n < len(all) {
+					out.(*dynamodb.BatchWriteItemOutput).UnprocessedItems = map[string][]types.WriteRequest{table: all[n:]}
+				}
+				return out, err
+			}
+		case *dynamodb.BatchGetItemInput:
+			for table, all := range in.RequestItems {
+				n := (len(all.Keys) + 1) / 2
+				some, rest := all, all
+				some.Keys, rest.Keys = all.Keys[:n], all.Keys[n:]
+				in.RequestItems = map[string]types.KeysAndAttributes{table: some}
+				out, err := next(ctx)
+				if err == nil && len(rest.Keys) > 0 {
+					out.(*dynamodb.BatchGetItemOutput).UnprocessedKeys = map[string]types.KeysAndAttributes{table: rest}
+				}
+				return out, err
+			}
+		}
+		return next(ctx)
+	})
+}

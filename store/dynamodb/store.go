@@ -41,6 +41,8 @@ const (
 type Store struct {
 	table string
 	cfg   Config
+	pause time.Duration // the longest one before the second attempt of a request; it doubles
+	spill int           // bytes of a tombstone's keys that stand in the head
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -79,7 +81,7 @@ func Open(_ context.Context, table string, cfg Config) (*Store, error) {
 			return nil, fault.New(fault.Config, op, "the endpoint is not a URL that begins with http:// or https://")
 		}
 	}
-	s := &Store{table: table, cfg: cfg, known: map[string]struct{}{}}
+	s := &Store{table: table, cfg: cfg, pause: firstWait, spill: largest / 2, known: map[string]struct{}{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s, nil
 }
