@@ -135,7 +135,7 @@ type promise struct {
 type client struct {
 	f       *crew
 	name    string
-	session string
+	session string // empty for one that begins a new session with each request
 	at      *member
 
 	mu       sync.Mutex
@@ -144,12 +144,13 @@ type client struct {
 	odd      []string // what it cannot make sense of
 }
 
-// hire adds clients that talk to a member, each with a session of its own.
+// hire adds clients that talk to a member, each with a session of its own, and one that begins new ones.
 func (f *crew) hire(m *member, name string, n int) {
 	for i := range n {
 		id := fmt.Sprintf("%s-%d", name, i)
 		f.clients = append(f.clients, &client{f: f, name: id, session: "session-" + id, at: m})
 	}
+	f.clients = append(f.clients, &client{f: f, name: name + "-new", at: m})
 }
 
 // pace is how often a client sends a request. They shall not use up the machine: it has to carry the servers too.
@@ -178,6 +179,9 @@ func (c *client) ask(n int, tick <-chan time.Time) {
 	req := agentkernel.Request{Session: c.session, Key: request, Prompt: "say " + request}
 	if n%3 == 0 {
 		req.Prompt = "charge " + request
+	}
+	if c.session == "" {
+		req.Session = "session-" + request
 	}
 	began := time.Now()
 	for deadline := began.Add(40 * time.Second); ; <-tick {
@@ -261,7 +265,7 @@ func (c *client) promised(h *agentkernel.Handle, m *member, began time.Time) *pr
 			return p
 		}
 	}
-	p := &promise{session: c.session, turn: h.ID(), by: m, began: began}
+	p := &promise{session: h.Session(), turn: h.ID(), by: m, began: began}
 	c.promises = append(c.promises, p)
 	return p
 }
