@@ -113,6 +113,7 @@ type failover struct {
 }
 
 func (x *failover) run() {
+	x.t.Cleanup(x.explain)
 	for _, name := range []string{"a", "b"} {
 		x.hire(x.join(openRedis(x.t, x.url, x.level)), name, 6)
 	}
@@ -129,7 +130,6 @@ func (x *failover) run() {
 		x.t.Fatal("no session is on the primary")
 	}
 	x.cutOff()
-	began := time.Now()
 	if x.how == "killed" {
 		x.members[2].gone.Store(true)
 		_ = x.members[2].Close() // what only it had seen, only its clients can tell of
@@ -137,6 +137,7 @@ func (x *failover) run() {
 	} else {
 		x.primary.Freeze()
 	}
+	began := time.Now()
 	for _, r := range x.copies {
 		r.Thaw()
 	}
@@ -318,6 +319,23 @@ func (x *failover) fold(id string) {
 func (x *failover) empty(id string) bool {
 	heads, err := x.living()[0].store.Heads(x.t.Context(), []session.Key{{ID: id}})
 	return err == nil && heads[0].Position == session.Position{}
+}
+
+// explain logs, where the test failed, what the clients were told last.
+func (x *failover) explain() {
+	if !x.t.Failed() {
+		return
+	}
+	for _, c := range x.clients {
+		c.mu.Lock()
+		last := "nothing"
+		if n := len(c.promises); n > 0 {
+			p := c.promises[n-1]
+			last = fmt.Sprintf("turn %s at %s, answered %t", p.turn, p.began.Format(time.StampMilli), p.answered)
+		}
+		x.t.Logf("client %s: %d promises, the last one is %s; told %q", c.name, len(c.promises), last, c.told[:min(5, len(c.told))])
+		c.mu.Unlock()
+	}
 }
 
 // row is the case in the table.

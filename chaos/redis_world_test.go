@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -218,12 +219,27 @@ func (c *client) try(req agentkernel.Request, began time.Time) (settled bool) {
 	case fault.LostByStore:
 		c.note(&c.told, "turn %s: %v", p.turn, err)
 		return true
-	case fault.Waiting: // parked, because records of it are lost, or in doubt
+	case fault.Waiting: // parked, because records of it, or of a turn before it, are lost
 		c.note(&c.told, "turn %s: %v", p.turn, err)
-		_, _ = m.Cancel(ctx, agentkernel.TurnRef{ID: p.turn})
-		return true
+		return c.discard(m, h)
 	}
 	return c.passing(m, err)
+}
+
+// discard is a person's word about a turn that is parked: it shall not run again. It reports that there is nothing more to
+// wait for: false when the client's own turn was only queued behind that one.
+func (c *client) discard(m *member, h *agentkernel.Handle) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	i, err := h.Info(ctx)
+	if err != nil {
+		return c.passing(m, err)
+	}
+	_, err = m.Discard(ctx, agentkernel.TurnRef{ID: cmp.Or(i.Behind, i.ID)})
+	if err != nil && fault.KindOf(err) != fault.Conflict { // someone was faster
+		return c.passing(m, err)
+	}
+	return i.Behind == ""
 }
 
 // passing judges an error that trying again may cure; false means that it may.
