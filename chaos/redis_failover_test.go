@@ -117,15 +117,15 @@ type failover struct {
 func (x *failover) run() {
 	x.t.Cleanup(x.explain)
 	for _, name := range []string{"a", "b"} {
-		x.hire(x.join(openRedis(x.t, x.url, x.level)), name, 6)
+		x.hire(x.join(openRedis(x.t, x.url, x.level)), name, 4)
 	}
-	x.hire(x.third(), "c", 6)
+	x.hire(x.third(), "c", 4)
 	stop := x.work()
 	defer stop()
 	eventually(x.t, "the load runs", func() bool {
 		_, n := x.kept()
 		_, _, all := x.resumed(time.Time{}, x.sessions(nil))
-		return n > 200 && all
+		return n > 100 && all
 	})
 	x.hit = x.sessions(x.primary)
 	if len(x.hit) == 0 {

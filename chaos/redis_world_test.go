@@ -155,7 +155,7 @@ func (f *crew) hire(m *member, name string, n int) {
 }
 
 // pace is how often a client sends a request. They shall not use up the machine: it has to carry the servers too.
-const pace = 40 * time.Millisecond
+const pace = 50 * time.Millisecond
 
 // work runs the clients until stop is called, which waits for the requests that are on their way.
 func (f *crew) work() (stop func()) {
