@@ -14,6 +14,7 @@ import (
 var (
 	errClosed    = errors.New("the store is closed")
 	errAbandoned = errors.New("the caller has given up")
+	errNoConn    = errors.New("there is no connection")
 	errTwice     = errors.New("a command is not sent twice")
 )
 

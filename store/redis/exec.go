@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -181,11 +182,14 @@ func (s *Store) send(ctx context.Context, node *goredis.Client, all []*attempt, 
 			waits[n] = pipe.Do(ctx, "wait", s.cfg.Replicas, s.cfg.WaitTimeout.Milliseconds())
 		}
 	}
-	_, _ = pipe.Exec(ctx) // each command has its own error
+	_, err := pipe.Exec(ctx) // each command has its own error, but for some of the handshake
 	broken := false
 	for n, i := range group {
 		o := outcome{sent: all[i].state.Load() == begun}
 		o.reply, o.err = cmds[n].Result()
+		if !o.sent && o.err == nil {
+			o.err = cmp.Or(err, errNoConn)
+		}
 		if errors.Is(o.err, goredis.Nil) {
 			o.err = nil
 		}

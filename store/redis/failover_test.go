@@ -92,6 +92,7 @@ func underLoad(t *testing.T, url string, cfg redis.Config, fault func() time.Tim
 		return nil
 	})
 	began := fault()
+	promoted := time.Since(began)
 	for n := range 8 { // in as many buckets
 		key := session.Key{ID: fmt.Sprintf("after%d", n)}
 		servers.WaitUntil(t, "service resumes by itself", func(ctx context.Context) error {
@@ -103,6 +104,7 @@ func underLoad(t *testing.T, url string, cfg redis.Config, fault func() time.Tim
 		})
 	}
 	outage = time.Since(began)
+	t.Logf("the servers had a new primary after %s, the store worked with it %s later", promoted.Round(10*time.Millisecond), (outage - promoted).Round(10*time.Millisecond))
 	cancel()
 	all.Wait()
 	for _, w := range writers {
