@@ -24,19 +24,21 @@ type load struct {
 	patience time.Duration // of a client with one request
 	alone    bool          // each client has one session of its own, and none is shared
 	kills    bool          // a call may have been interrupted, and its reply says so
+	streams  bool          // every other client reads a stream
 
 	quit   context.CancelFunc
 	over   sync.WaitGroup
 	done   atomic.Int64
 	asking atomic.Int64 // requests that wait for their answer
 
-	mu     sync.Mutex
-	said   map[string][]string // prompts by session, in the order in which they were answered
-	turns  map[string]string   // prompts by turn
-	again  map[string]int      // requests that were sent once more, by why
-	not    int                 // calls that did not take place
-	maybe  int                 // calls of which that is not known
-	wrongs []string
+	mu         sync.Mutex
+	said       map[string][]string // prompts by session, in the order in which they were answered
+	turns      map[string]string   // prompts by turn
+	again      map[string]int      // requests that were sent once more, by why
+	told, cuts int                 // streams, and their connections that ended too early
+	not        int                 // calls that did not take place
+	maybe      int                 // calls of which that is not known
+	wrongs     []string
 }
 
 func startLoad(t *testing.T, l *load) *load {
@@ -82,6 +84,10 @@ func (l *load) ask(client, i int) {
 	defer cancel()
 	l.asking.Add(1)
 	defer l.asking.Add(-1)
+	if l.streams && client%2 == 1 {
+		l.stream(c, where, tool, key, prompt)
+		return
+	}
 	tick := time.NewTicker(50 * time.Millisecond) // between two tries
 	defer tick.Stop()
 	for try := 0; ; try++ {
