@@ -19,11 +19,21 @@ type trouble struct {
 	freeze, thaw, kill, restart func()
 }
 
-// networkStores are those whose servers a fleet on several machines shares.
+// networkStores are those that replicas on several machines can share.
 var networkStores = []string{}
 
-// everyStore are those that `ak serve` can share with other processes.
-var everyStore = append([]string{"sqlite"}, networkStores...)
+// fleetStores are those that the longest tests run on.
+var fleetStores = []string{"sqlite"}
+
+// everyStore are all that several processes can share.
+func everyStore() []string { return append([]string{"sqlite"}, networkStores...) }
+
+// onStore runs a test on each of these stores.
+func onStore(t *testing.T, names []string, test func(t *testing.T, st *store)) {
+	for _, name := range names {
+		t.Run(name, func(t *testing.T) { test(t, openStore(t, name)) })
+	}
+}
 
 // openStore starts a store that lives as long as the test. Each place in it has a part of its own.
 func openStore(t *testing.T, name string) *store {
@@ -36,14 +46,4 @@ func openStore(t *testing.T, name string) *store {
 	}
 	t.Fatalf("these tests know no store %q", name)
 	return nil
-}
-
-// fleetStores are those that the longest tests run on.
-var fleetStores = []string{"sqlite"}
-
-// onStore runs a test on each of these stores.
-func onStore(t *testing.T, names []string, test func(t *testing.T, st *store)) {
-	for _, name := range names {
-		t.Run(name, func(t *testing.T) { test(t, openStore(t, name)) })
-	}
 }

@@ -37,10 +37,10 @@ func TestAFleetIsRestartedUnderStreamsAndNoRequestFails(t *testing.T) {
 			tools: []string{"once", "idem", "once", "ask"}, patience: 2 * time.Minute,
 		})
 		for i := range backends {
-			l.more(t, clients)
+			l.more(t, clients/2)
 			b.replace(t, i)
 		}
-		l.more(t, clients)
+		l.more(t, clients/2)
 		l.stop()
 		l.judge(t, b.server(0), clients)
 		moved := l.again["202"]
