@@ -18,6 +18,12 @@ const (
 	CancelTurn   = "cancel"
 )
 
+// What becomes of a message while the store takes no writes, for [Agent].OnStoreOutage.
+const (
+	RefuseOutage    = "refuse"
+	StatelessOutage = "stateless"
+)
+
 // What becomes of the oldest part of a long conversation, for [History].Compact.
 const (
 	Summarize = "summarize"
@@ -26,20 +32,21 @@ const (
 
 // Agent is one agent.
 type Agent struct {
-	Name         string          `yaml:"name" required:"true" pattern:"^[A-Za-z0-9_-]{1,64}$" doc:"The name callers use."`
-	Description  string          `yaml:"description" optional:"true" doc:"What it is for, for people and other agents."`
-	Instructions string          `yaml:"instructions" optional:"true" doc:"What the model is told before the conversation."`
-	Model        string          `yaml:"model" required:"true" pattern:"^[^/\\s]+/\\S+$" doc:"Provider id and model, as in openai/gpt-5-mini."`
-	Tools        []string        `yaml:"tools" doc:"Names of the tools it may call."`
-	Busy         string          `yaml:"busy" default:"queue" enum:"queue,reject,steer" doc:"What happens to a message for a session whose turn is running: it waits, it is refused, or the running turn is told."`
-	MaxQueue     int             `yaml:"max_queue" default:"64" min:"1" max:"10000" doc:"Unfinished turns in one session, the running one among them."`
-	Limits       Limits          `yaml:"limits" doc:"Bounds of one turn."`
-	Handoffs     []string        `yaml:"handoffs" doc:"Agents that it may hand the conversation over to."`
-	Subagents    []string        `yaml:"subagents" doc:"Agents that it may ask, as it calls tools."`
-	OutputSchema json.RawMessage `yaml:"output_schema" optional:"true" doc:"JSON Schema (2020-12), of type object, that its replies must fit; without it they are free text."`
-	OnDisconnect string          `yaml:"on_disconnect" default:"continue" enum:"continue,cancel" doc:"What becomes of a turn when the client that waits for it goes away."`
-	History      History         `yaml:"history" doc:"How much of the conversation the model is shown."`
-	Hooks        Hooks           `yaml:"hooks" doc:"Services that are asked before and after each turn."`
+	Name          string          `yaml:"name" required:"true" pattern:"^[A-Za-z0-9_-]{1,64}$" doc:"The name callers use."`
+	Description   string          `yaml:"description" optional:"true" doc:"What it is for, for people and other agents."`
+	Instructions  string          `yaml:"instructions" optional:"true" doc:"What the model is told before the conversation."`
+	Model         string          `yaml:"model" required:"true" pattern:"^[^/\\s]+/\\S+$" doc:"Provider id and model, as in openai/gpt-5-mini."`
+	Tools         []string        `yaml:"tools" doc:"Names of the tools it may call."`
+	Busy          string          `yaml:"busy" default:"queue" enum:"queue,reject,steer" doc:"What happens to a message for a session whose turn is running: it waits, it is refused, or the running turn is told."`
+	MaxQueue      int             `yaml:"max_queue" default:"64" min:"1" max:"10000" doc:"Unfinished turns in one session, the running one among them."`
+	Limits        Limits          `yaml:"limits" doc:"Bounds of one turn."`
+	Handoffs      []string        `yaml:"handoffs" doc:"Agents that it may hand the conversation over to."`
+	Subagents     []string        `yaml:"subagents" doc:"Agents that it may ask, as it calls tools."`
+	OutputSchema  json.RawMessage `yaml:"output_schema" optional:"true" doc:"JSON Schema (2020-12), of type object, that its replies must fit; without it they are free text."`
+	OnDisconnect  string          `yaml:"on_disconnect" default:"continue" enum:"continue,cancel" doc:"What becomes of a turn when the client that waits for it goes away."`
+	OnStoreOutage string          `yaml:"on_store_outage" default:"refuse" enum:"refuse,stateless" doc:"What becomes of a message while the store takes no writes: it is refused, or answered without history and without being kept, and the answer says so."`
+	History       History         `yaml:"history" doc:"How much of the conversation the model is shown."`
+	Hooks         Hooks           `yaml:"hooks" doc:"Services that are asked before and after each turn."`
 }
 
 // Limits bounds one turn.

@@ -124,6 +124,14 @@ func (c *checker) shape(got string, f field, path string) {
 		why, try = "it must be sha256: and 64 small hex digits; a key itself never stands here", "sha256:…, which ak auth key makes together with a new key"
 	case "region":
 		why, try = "a region has small letters, digits and dashes", "us-east-1"
+	case "zone":
+		why, try = "a zone has up to 64 letters, digits and _.:/-", "eu-central-1a"
+	case "prefix":
+		why, try = "a prefix has 1 to 128 letters, digits and _.:/-", "ak:sessions:"
+	case "table_name":
+		why, try = "a table's name has 3 to 255 letters, digits, dots, dashes and underscores", "agentkernel"
+	case "schema":
+		why, try = "a schema has up to 63 small letters, digits and underscores, and begins with no digit", "agentkernel"
 	case "tenant":
 		why = "a tenant has letters, digits and -._:@+=, and begins with no dot"
 	}
@@ -139,8 +147,6 @@ func (c *checker) choice(got string, f field, path string) {
 	case slices.Contains(f.enum, got):
 	case f.name == "algorithms" && symmetric(got):
 		c.report(path, fmt.Sprintf("is %q", got), "who can check such a token could also make one; it must be one of "+all, setting(path, f.enum[0]))
-	case slices.Contains(f.later, got):
-		c.report(path, fmt.Sprintf("is %q", got), got+" is not in this build yet; this build has: "+all, setting(path, f.example()))
 	case ok:
 		c.report(path, fmt.Sprintf("is %q", got), "it must be one of "+all, setting(path, near))
 	default:

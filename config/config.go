@@ -22,8 +22,8 @@ type Config struct {
 
 // API is the address of the HTTP API and the bounds of what it takes.
 type API struct {
-	Host        string        `yaml:"host" default:"127.0.0.1" doc:"Host name or IP address to listen on. Anything but loopback needs auth.mode in writing."`
-	Port        int           `yaml:"port" default:"8000" min:"0" max:"65535" doc:"TCP port; 0 takes a free one."`
+	Host        string        `yaml:"host" own:"true" default:"127.0.0.1" doc:"Host name or IP address to listen on. Anything but loopback needs auth.mode in writing."`
+	Port        int           `yaml:"port" own:"true" default:"8000" min:"0" max:"65535" doc:"TCP port; 0 takes a free one."`
 	MaxBody     int64         `yaml:"max_body" default:"1048576" min:"1024" max:"1073741824" unit:"bytes" doc:"The largest JSON body that is taken, in bytes."`
 	MaxFiles    int           `yaml:"max_files" default:"8" min:"0" max:"1000" doc:"Files in one message; 0 takes none."`
 	MaxFileSize int64         `yaml:"max_file_size" default:"10485760" min:"1" max:"1073741824" unit:"bytes" doc:"The largest file that is taken, in bytes."`
@@ -33,49 +33,14 @@ type API struct {
 
 // Admin is the listener for profiles and debugging. It asks nobody who they are, so it is on loopback only.
 type Admin struct {
-	Host string `yaml:"host" default:"127.0.0.1" doc:"Loopback address to listen on."`
-	Port int    `yaml:"port" default:"0" min:"0" max:"65535" doc:"TCP port; 0 turns the listener off."`
+	Host string `yaml:"host" own:"true" default:"127.0.0.1" doc:"Loopback address to listen on."`
+	Port int    `yaml:"port" own:"true" default:"0" min:"0" max:"65535" doc:"TCP port; 0 turns the listener off."`
 }
 
 // Log is how much is logged and in which form.
 type Log struct {
 	Level  string `yaml:"level" default:"info" enum:"debug,info,warn,error" doc:"The least important entries that are still written."`
 	Format string `yaml:"format" default:"json" enum:"json,text" doc:"json: one object a line; text: key=value."`
-}
-
-// Names of session stores, for [Session].Type.
-const (
-	InMemory = "in_memory"
-	SQLite   = "sqlite"
-)
-
-// Session is where sessions are stored and for how long.
-type Session struct {
-	Type          string        `yaml:"type" default:"sqlite" enum:"in_memory,sqlite" later:"redis,dynamodb,postgres" doc:"The store. in_memory forgets everything when the process ends."`
-	TTL           time.Duration `yaml:"ttl" default:"604800" unit:"seconds" min:"1s" max:"87600h" doc:"How long an idle session is kept: seconds, or a duration."`
-	AcceptLoss    bool          `yaml:"accept_loss" default:"false" doc:"Allow at_most_once tools on a store that may lose writes it has acknowledged."`
-	Cache         Cache         `yaml:"cache" doc:"Sessions kept in memory by this process."`
-	Retention     time.Duration `yaml:"retention" default:"604800" unit:"seconds" min:"1s" max:"87600h" doc:"How long records are kept that a snapshot covers: seconds, or a duration; at least execution.idempotency_ttl."`
-	MaxBytes      int64         `yaml:"max_bytes" default:"268435456" min:"1" max:"1099511627776" unit:"bytes" doc:"Bytes of files and long tool results that one session may hold before it takes no more files."`
-	SnapshotEvery int           `yaml:"snapshot_every" default:"256" min:"8" max:"1000000" doc:"Records between two snapshots of a session."`
-	SQLite        SQLiteStore   `yaml:"sqlite" doc:"The store of type sqlite."`
-	InMemory      MemoryStore   `yaml:"in_memory" optional:"true" doc:"The store of type in_memory."`
-}
-
-// Cache bounds the sessions kept in memory.
-type Cache struct {
-	Size int `yaml:"size" default:"256" min:"1" max:"10000000" doc:"Number of sessions."`
-}
-
-// SQLiteStore configures the store of type sqlite.
-type SQLiteStore struct {
-	Path string        `yaml:"path" default:"./data/agentkernel.db" required:"true" doc:"The database file, relative to the working directory; it and its folder are made if missing."`
-	TTL  time.Duration `yaml:"ttl" unit:"seconds" min:"1s" max:"87600h" doc:"Overrides session.ttl for this store."`
-}
-
-// MemoryStore configures the store of type in_memory.
-type MemoryStore struct {
-	TTL time.Duration `yaml:"ttl" unit:"seconds" min:"1s" max:"87600h" doc:"Overrides session.ttl for this store."`
 }
 
 // Execution is how turns are run and taken over.
@@ -86,6 +51,7 @@ type Execution struct {
 	MaxRunningTurns int           `yaml:"max_running_turns" default:"256" min:"1" max:"1000000" doc:"Turns that one process runs at a time."`
 	IdempotencyTTL  time.Duration `yaml:"idempotency_ttl" default:"24h" min:"1s" max:"87600h" doc:"How long an Idempotency-Key is remembered; never longer than its session."`
 	WaitMax         time.Duration `yaml:"wait_max" default:"24h" min:"1s" max:"87600h" doc:"How long a turn may wait for somebody's decision before it fails."`
+	Zone            string        `yaml:"zone" optional:"true" own:"true" pattern:"^[A-Za-z0-9_.:/-]{0,64}$" doc:"Where this process runs, as in eu-central-1a; shown beside its id in the list of replicas."`
 	Drain           Drain         `yaml:"drain" doc:"What happens between SIGTERM and the end of the process."`
 }
 

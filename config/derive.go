@@ -57,11 +57,14 @@ func (c *Config) isSet(path string) bool {
 
 // SessionTTL is how long an idle session is kept: session.<type>.ttl where it is given, else session.ttl.
 func (c *Config) SessionTTL() time.Duration {
-	own := map[string]time.Duration{SQLite: c.Session.SQLite.TTL, InMemory: c.Session.InMemory.TTL}[c.Session.Type]
+	s := c.Session
+	own := map[string]time.Duration{
+		SQLite: s.SQLite.TTL, InMemory: s.InMemory.TTL, Redis: s.Redis.TTL, DynamoDB: s.DynamoDB.TTL, Postgres: s.Postgres.TTL,
+	}[s.Type]
 	if own > 0 {
 		return own
 	}
-	return c.Session.TTL
+	return s.TTL
 }
 
 // IdempotencyTTL is how long an Idempotency-Key is remembered: execution.idempotency_ttl, but never longer than the

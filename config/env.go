@@ -159,7 +159,7 @@ func (r *resolver) inObject(v reflect.Value, t reflect.Type, path string, parts 
 	f, ok := fieldNamed(t, strings.ToLower(parts[0]))
 	if !ok {
 		why, meant := advise(path, strings.Join(parts, "."), t)
-		if meant == "" && len(parts) > 1 && !strings.Contains(why, "not in this build") {
+		if meant == "" && len(parts) > 1 {
 			if why, meant = advise(path, parts[0], t); meant != "" {
 				why, meant = "there is no such key; the nearest is "+meant, join(meant, strings.ToLower(strings.Join(parts[1:], ".")))
 			}

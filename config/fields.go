@@ -21,13 +21,14 @@ type field struct {
 	def      string
 	hasDef   bool
 	enum     []string
-	later    []string // choices that are known and not in this build
 	pattern  *regexp.Regexp
 	min, max string
-	unit     string // "seconds": a bare number is taken as seconds; "bytes" is for people
-	keys     string // what the keys of a map are, a key of mapKeys
-	either   string // another key: exactly one of the two has to be given
-	hidden   bool   // a value that does not fit the pattern may be a secret, and is not quoted
+	unit     string   // "seconds": a bare number is taken as seconds; "bytes" is for people
+	keys     string   // what the keys of a map are, a key of mapKeys
+	either   string   // another key: exactly one of the two has to be given
+	hidden   bool     // a value that does not fit the pattern may be a secret, and is not quoted
+	schemes  []string // a URL's, where it is another one than http and https
+	own      bool     // may differ between replicas that are the same otherwise
 	required bool
 	optional bool // left out of prints while unset
 }
@@ -61,8 +62,8 @@ func readTags(f reflect.StructField, index int) field {
 	def, hasDef := tag.Lookup("default")
 	out := field{
 		name: tag.Get("yaml"), index: index, typ: f.Type, doc: tag.Get("doc"), def: def, hasDef: hasDef,
-		enum: list(tag.Get("enum")), later: list(tag.Get("later")), min: tag.Get("min"), max: tag.Get("max"),
-		unit: tag.Get("unit"), keys: tag.Get("keys"), either: tag.Get("either"), hidden: tag.Get("hidden") == "true",
+		enum: list(tag.Get("enum")), min: tag.Get("min"), max: tag.Get("max"),
+		unit: tag.Get("unit"), schemes: list(tag.Get("schemes")), own: tag.Get("own") == "true", keys: tag.Get("keys"), either: tag.Get("either"), hidden: tag.Get("hidden") == "true",
 		required: tag.Get("required") == "true", optional: tag.Get("optional") == "true",
 	}
 	if p := tag.Get("pattern"); p != "" {
@@ -170,6 +171,8 @@ func (f field) example() string {
 		return f.enum[0]
 	case f.typ == durationType:
 		return "30s"
+	case len(f.schemes) > 0:
+		return f.schemes[0] + "://127.0.0.1/0"
 	case f.typ == urlType:
 		return "http://127.0.0.1:9001/path"
 	case f.typ.Kind() == reflect.Bool:

@@ -38,7 +38,7 @@ var samples = map[string]sample{
 	"log.level":  {good: `debug`, bad: append(text, `trace`, `""`), vars: []string{"inof", ""}},
 	"log.format": {good: `text`, bad: append(text, `xml`), vars: []string{"jsno"}},
 
-	"session.type":          {good: `in_memory`, bad: append(text, `redis`, `sqllite`), vars: []string{"redis", "dynamodb", "memory"}},
+	"session.type":          {good: `in_memory`, bad: append(text, `mongodb`, `sqllite`), vars: []string{"mongodb", "", "memory"}},
 	"session.ttl":           {good: `3600`, bad: seconds, deep: []string{`99999999999`, `9h9`}, vars: []string{"0", "1 week", "", "9999999999999"}},
 	"session.accept_loss":   {good: `true`, bad: []string{`text`, `1`, `null`}, vars: []string{"1", "maybe", ""}},
 	"session.cache.size":    {good: `1`, bad: append(number, `0`), vars: []string{"0", "many"}},

@@ -50,10 +50,18 @@ func (c *Config) Print(w io.Writer, format string, withSources bool) error {
 	return fault.New(fault.Config, "config.Print", "there is no format %q", format).WithTry("%s or %s", YAML, JSON)
 }
 
-// Digest is the SHA-256, in hex, of the effective configuration without its secrets. Two replicas with the same digest
-// run the same agents in the same way; where values came from and the order of keys do not matter.
+// Digest is the SHA-256, in hex, of the effective configuration without its secrets. Two processes with the same digest
+// serve the same agents in the same way and place; where values came from and the order of keys do not matter.
 func (c *Config) Digest() string {
-	p := printer{cfg: c, digest: true}
+	return printer{cfg: c, digest: true}.sum()
+}
+
+// FleetDigest is [Config.Digest] without what is each replica's own: the addresses it listens on and its zone. Replicas
+// of one store that differ in it do not answer alike.
+func (c *Config) FleetDigest() string { return printer{cfg: c, digest: true, fleet: true}.sum() }
+
+// sum is the SHA-256 of what is printed, in hex.
+func (p printer) sum() string {
 	var v any
 	d := json.NewDecoder(bytes.NewReader(p.json()))
 	d.UseNumber()
@@ -93,6 +101,7 @@ type printer struct {
 	cfg     *Config
 	sources bool
 	asJSON  bool
+	fleet   bool // leave out what is each replica's own
 	digest  bool // leave out secrets altogether, so that replacing one changes nothing
 }
 
@@ -112,13 +121,23 @@ func (p printer) object(v reflect.Value, path string) *yaml.Node {
 	for _, f := range fieldsOf(v.Type()) {
 		at := join(path, f.name)
 		field := v.Field(f.index)
-		unset := f.optional && field.IsZero() && (!p.cfg.isSet(at) || p.digest)
-		if unset || (p.digest && f.typ == secretType) {
+		unset := f.optional && blank(field) && (!p.cfg.isSet(at) || p.digest)
+		if unset || (p.digest && f.typ == secretType) || (p.fleet && f.own) {
 			continue
 		}
 		p.add(n, f.name, p.value(field, f, at), at, f.typ == rawType)
 	}
 	return n
+}
+
+// blank reports whether a value is as it is before anything is read.
+func blank(v reflect.Value) bool {
+	if !isObject(v.Type()) {
+		return v.IsZero()
+	}
+	fresh := reflect.New(v.Type()).Elem()
+	setDefaults(fresh)
+	return reflect.DeepEqual(v.Interface(), fresh.Interface())
 }
 
 // add puts a pair into a mapping, with the source where it belongs; whole says that what is inside has no sources.

@@ -73,6 +73,15 @@ func TestTheDigestChangesWithTheConfigurationAndNotWithSecretsOrSources(t *testi
 			t.Errorf("%s changes the digest", name)
 		}
 	}
+	own := mustLoad(t, text, Options{Flags: map[string]string{
+		"api.port": "1", "api.host": "localhost", "admin.port": "2", "admin.host": "localhost", "execution.zone": "z",
+	}, Env: []string{"AK_SESSION__REDIS__URL="}})
+	if own.Digest() == first {
+		t.Error("the places of a replica do not change its digest")
+	}
+	if fleet := mustLoad(t, text, Options{}).FleetDigest(); own.FleetDigest() != fleet || fleet == first {
+		t.Error("the places of a replica change the fleet's digest")
+	}
 	reordered := strings.Replace(text, "{type: openai_compatible, base_url: \"http://127.0.0.1:1/v1\"}", "{base_url: \"http://127.0.0.1:1/v1\", type: openai_compatible}", 1)
 	if mustLoad(t, reordered, Options{}).Digest() != first {
 		t.Error("the order of keys changes the digest")

@@ -16,6 +16,7 @@ func (c *checker) relations() {
 	c.admin()
 	c.auth()
 	c.retention()
+	c.store()
 	e := c.cfg.Execution
 	if e.SweepInterval > e.LeaseTTL {
 		at := "execution.sweep_interval"

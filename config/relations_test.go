@@ -16,7 +16,12 @@ func TestValuesThatDoNotFitTogetherAreRefused(t *testing.T) {
 	}{
 		"not loopback":           {"api:\n  host: 0.0.0.0\n", []string{"config.yaml:2", "api.host", "auth: {mode: none}"}},
 		"named, not loopback":    {"api: {host: example.com}\n", []string{"api.host", "not loopback"}},
-		"later store":            {"session: {type: postgres}\n", []string{"postgres is not in this build yet", "this build has: in_memory, sqlite"}},
+		"redis without URL":      {"session:\n  type: redis\n", []string{"config.yaml:2: session.redis.url is missing: session.type is redis", "Try: set AK_SESSION__REDIS__URL, or url: redis://127.0.0.1"}},
+		"dynamodb without table": {"session: {type: dynamodb}\n", []string{"session.dynamodb.table_name is missing", "AK_SESSION__DYNAMODB__TABLE_NAME"}},
+		"postgres without URL":   {"session: {type: postgres, postgres: {url: \"\"}}\n", []string{"session.postgres.url is empty", "AK_SESSION__POSTGRES__URL"}},
+		"password with a slash":  {"session: {type: redis, redis: {url: \"redis://u:canary/x@h:6379\"}}\n", []string{"session.redis.url is no usable URL", "/ is %2F"}},
+		"password with a query":  {"session: {type: postgres, postgres: {url: \"postgres://u:canary?x@h/d\"}}\n", []string{"session.postgres.url is no usable URL", "? is %3F"}},
+		"keywords for a URL":     {"session: {type: postgres, postgres: {url: \"host=h password=canary\"}}\n", []string{"postgres://, postgresql://"}},
 		"sweep over lease":       {"execution: {lease_ttl: 2s, sweep_interval: 3s}\n", []string{"execution.sweep_interval", "(3s)", "(2s)"}},
 		"lease under sweep":      {"execution: {lease_ttl: 1s, sweep_interval: 1001ms}\n", []string{"sweep_interval (1.001s)"}},
 		"provider without type":  {"providers: {local: {base_url: \"http://h\"}}\n", []string{"config.yaml:1", "providers.local.type", "is missing"}},

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"net/url"
 	"reflect"
 	"strings"
 	"unicode/utf8"
@@ -105,10 +104,8 @@ func (d *decoder) store(v reflect.Value, f field, full, written string) {
 		d.vault.hide(full)
 		v.Set(reflect.ValueOf(NewSecret(full)))
 	case urlType:
-		if u, err := url.Parse(full); err == nil && u.User != nil {
-			if password, ok := u.User.Password(); ok {
-				d.vault.hide(password)
-			}
+		for _, password := range passwordsIn(full) {
+			d.vault.hide(password)
 		}
 		v.Set(reflect.ValueOf(newURL(full, written)))
 	default:

@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/json"
 	"reflect"
+	"strings"
 	"sync"
 
 	"github.com/agentkernel/agentkernel/internal/schema"
@@ -68,6 +69,9 @@ func describeField(sf reflect.StructField, name string, s, parent *schema.Schema
 	}
 	if f.pattern != nil {
 		s.Pattern = f.pattern.String()
+	}
+	if len(f.schemes) > 0 {
+		s.Pattern = "^((" + strings.ReplaceAll(strings.Join(f.schemes, "|"), "+", `\+`) + ")://|<file:)"
 	}
 	if f.required && f.typ.Kind() == reflect.String && f.pattern == nil {
 		s.MinLength = new(uint64)

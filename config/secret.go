@@ -157,6 +157,22 @@ func maskURL(text string) string {
 	return path + "?" + strings.Join(pairs, "&")
 }
 
+// passwordsIn are the forms of the password of a URL: as it is written, and as it is meant. The URL may name several hosts.
+func passwordsIn(text string) (all []string) {
+	_, rest, _ := strings.Cut(text, "://")
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+		rest = rest[:end]
+	}
+	user := rest[:max(0, strings.LastIndexByte(rest, '@'))]
+	if _, password, _ := strings.Cut(user, ":"); password != "" {
+		all = append(all, password)
+		if plain, err := url.PathUnescape(password); err == nil && plain != password {
+			all = append(all, plain)
+		}
+	}
+	return all
+}
+
 func wholePlaceholder(value string) bool {
 	return strings.HasPrefix(value, "{") && strings.Index(value, "}") == len(value)-1
 }

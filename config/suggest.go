@@ -55,23 +55,9 @@ func names(t reflect.Type) []string {
 	return out
 }
 
-// postponed are sections of the configuration that are planned: met in this build, they deserve a better answer than
-// "unknown".
-var postponed = map[string]string{
-	"session.redis":    "this build has the stores in_memory and sqlite",
-	"session.dynamodb": "this build has the stores in_memory and sqlite",
-	"session.postgres": "this build has the stores in_memory and sqlite",
-}
-
 // advise says why a key is not known below a path (empty at the top) whose struct is t, and what was probably meant.
 // The advice is a dotted path, or empty when the list of known keys in why is the best there is.
 func advise(path, key string, t reflect.Type) (why, meant string) {
-	full := join(path, strings.ToLower(key))
-	for at, has := range postponed {
-		if full == at || strings.HasPrefix(full, at+".") {
-			return at + " is not in this build yet; " + has, ""
-		}
-	}
 	known := names(t)
 	if near, ok := nearest(key, known); ok {
 		return "there is no such key; the nearest is " + join(path, near), join(path, near)

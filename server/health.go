@@ -3,7 +3,9 @@ package server
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -63,7 +65,7 @@ type AgentList struct {
 
 // ReplicaList is which replicas serve the store.
 type ReplicaList struct {
-	Replicas []agentkernel.ReplicaInfo `json:"replicas" nullable:"false" doc:"As the answering replica sees them, itself first"`
+	Replicas []agentkernel.ReplicaInfo `json:"replicas" nullable:"false" doc:"As the answering replica sees them, itself first, the others in the order of their ids"`
 }
 
 func (s *Server) routeHealth() {
@@ -98,7 +100,9 @@ func (s *Server) routeHealth() {
 		})
 	huma.Register(s.api, op("list-replicas", "/api/v1/replicas", "health", "List the replicas", ""),
 		func(context.Context, *wireInput) (*struct{ Body ReplicaList }, error) {
-			return &struct{ Body ReplicaList }{ReplicaList{Replicas: orEmpty(s.k.Replicas())}}, nil
+			list := orEmpty(s.k.Replicas())
+			slices.SortFunc(list[1:], func(a, b agentkernel.ReplicaInfo) int { return strings.Compare(a.ID, b.ID) })
+			return &struct{ Body ReplicaList }{ReplicaList{Replicas: list}}, nil
 		})
 }
 

@@ -46,6 +46,8 @@ const (
 	sessionsRunning = "ak_turns_running"
 	storeUp         = "ak_store_up"
 	leaseOK         = "ak_lease_ok"
+	replicasLive    = "ak_replicas_live"
+	replicaConfigs  = "ak_replica_configs"
 	buildInfo       = "ak_build_info"
 )
 
@@ -80,6 +82,8 @@ var List = []Metric{
 	{Name: reappended, Type: Counter, Unit: "records", Help: "Records that the store had lost and that were put back."},
 	{Name: storeUp, Type: Gauge, Help: "1 when the store answered last, else 0."},
 	{Name: leaseOK, Type: Gauge, Help: "1 while the store took this replica's sign of life in time, else 0."},
+	{Name: replicasLive, Type: Gauge, Unit: "replicas", Help: "Live replicas of the store as this one sees them, itself among them."},
+	{Name: replicaConfigs, Type: Gauge, Unit: "configurations", Help: "Different configurations among the live replicas. Above 1 for longer than a rollout takes is drift: ak replicas says whose."},
 	{Name: requests, Type: Counter, Unit: "requests", Labels: []string{"route", "method", "status"}, Help: "HTTP requests that were answered. A stream counts when it ends."},
 	{Name: requestSeconds, Type: Histogram, Unit: "seconds", Labels: []string{"route"}, Buckets: minute, Help: "How long an HTTP request took, the wait for a turn included."},
 	{Name: streams, Type: Gauge, Unit: "streams", Help: "Event streams that are open."},

@@ -35,6 +35,9 @@ type Sample struct {
 	Running int  // turns that run here
 	StoreUp bool // whether the store answered last
 	LeaseOK bool // whether the last sign of life was taken in time
+
+	Replicas int // live replicas of the store, as this one sees them, itself among them
+	Configs  int // different configurations among them
 }
 
 // New makes the collectors of [List] in a registry of their own, with those of the Go runtime and the process. The version
@@ -192,6 +195,8 @@ var readings = map[string]func(Sample) float64{
 	sessionsRunning: func(s Sample) float64 { return float64(s.Running) },
 	storeUp:         func(s Sample) float64 { return oneIf(s.StoreUp) },
 	leaseOK:         func(s Sample) float64 { return oneIf(s.LeaseOK) },
+	replicasLive:    func(s Sample) float64 { return float64(s.Replicas) },
+	replicaConfigs:  func(s Sample) float64 { return float64(s.Configs) },
 }
 
 func oneIf(b bool) float64 {

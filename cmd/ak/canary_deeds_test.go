@@ -73,6 +73,8 @@ func (s *canaryServer) commands() {
 		base + "providers: {o: {type: scripted}}\nauth: {mode: api_key, keys: [{id: a, key: %{mistake}}]}",
 		base + "providers: {o: {type: scripted}}\nauth: {mode: jwt, jwt: {issuer: 'https://i', audience: a, jwks_url: 'ftp://u:%{mistake}@h/?token=%{mistake}'}}",
 		base + "providers: {o: {type: scripted}}\ntools: [{name: t, http: {url: 'http://u:%{mistake}@h:x/?token=%{mistake}', headers: {A: \"%{mistake}\\n\", 'B b': %{mistake}}}}]",
+		base + "providers: {o: {type: scripted}}\nsession: {type: redis, redis: {url: 'redis://u:%{mistake}/x@h'}, postgres: {url: 'host=h password=%{mistake}'}}",
+		base + "providers: {o: {type: scripted}}\nsession: {type: postgres, postgres: {url: 'postgres://u:%{mistake}#x@h/d', uri: 'x://u:%{mistake}@h'}, redis: {url: ['redis://:%{mistake}@h']}}",
 		base + "providers: {o: {type: scripted}}\ntools: [{name: t, mcp: {command: p, env: {A: [%{mistake}], 'B=': %{mistake}}, headers: %{mistake}}}]",
 	} {
 		bad := folder(s.canaries.t, s.in(text))
@@ -104,7 +106,7 @@ func (p *parrot) sentAll() {
 	}
 	sent := p.wire.String()
 	for name, text := range p.texts {
-		if strings.HasPrefix(name, "request#") || strings.HasPrefix(name, "--") || name == "mistake" || unused[name] {
+		if strings.HasPrefix(name, "request#") || strings.HasPrefix(name, "--") || strings.HasPrefix(name, "session.") || name == "mistake" || unused[name] {
 			continue
 		}
 		if !strings.Contains(sent, text) {

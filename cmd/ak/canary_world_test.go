@@ -38,7 +38,11 @@ type parrot struct {
 
 const canaryConfig = `
 log: {level: debug}
-session: {sqlite: {path: ./store.db}}
+session:
+  sqlite: {path: ./store.db}
+  redis: {url: "redis+sentinel://u:%{session.redis.url}@127.0.0.1:1,127.0.0.2:1/main?sentinel_password=%{session.redis.url#query}"}
+  dynamodb: {endpoint: "http://u:%{session.dynamodb.endpoint}@127.0.0.1:1"}
+  postgres: {url: "postgres://u:%{session.postgres.url}@127.0.0.1:1,127.0.0.2:1/db?sslpassword=%{session.postgres.url#query}"}
 execution: {lease_ttl: 1s, sweep_interval: 100ms, drain: {delay: 0s, timeout: 5s}}
 admin: {port: ADMIN}
 auth:

@@ -10,10 +10,11 @@ import (
 
 	"github.com/agentkernel/agentkernel/config"
 	"github.com/agentkernel/agentkernel/fault"
+	"github.com/agentkernel/agentkernel/session"
 )
 
 const doctorLong = `doctor looks for what would keep a server from running well here: the configuration, keys, the store (a probe session is
-written, read and erased), disk, clocks, limits, the port, and what tools may reach. It calls nobody outside, except with
+written, read and erased, and its server is asked how it is set up), disk, clocks, limits, the port, and what tools may reach. It calls nobody outside, except with
 --online, when it also asks the addresses of the providers in use. It exits with 1 when something fails.`
 
 func (a *app) doctorCommand() *cobra.Command {
@@ -46,6 +47,15 @@ type doctor struct {
 	cfg    *config.Config
 	online bool
 	all    []finding
+	opened func(context.Context, *config.Config) (session.Store, error) // nil: openStore
+}
+
+// open opens the configured store.
+func (d *doctor) open(ctx context.Context) (session.Store, error) {
+	if d.opened != nil {
+		return d.opened(ctx, d.cfg)
+	}
+	return openStore(ctx, d.cfg)
 }
 
 func (d *doctor) ok(check, format string, args ...any) {
@@ -95,7 +105,7 @@ func (a *app) doctor(cmd *cobra.Command, online bool) error {
 func (d *doctor) look(ctx context.Context) {
 	d.checkConfig()
 	d.checkProviders()
-	d.checkTools()
+	d.checkTools(ctx)
 	d.checkEgress()
 	d.checkAccess()
 	d.checkDisk()

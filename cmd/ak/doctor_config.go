@@ -68,7 +68,7 @@ func (d *doctor) used() (ids []string) {
 }
 
 // checkTools looks for tools that must not act twice over a store that may forget that they did.
-func (d *doctor) checkTools() {
+func (d *doctor) checkTools(ctx context.Context) {
 	const check = "tools"
 	var once []string
 	for _, t := range d.cfg.Tools {
@@ -85,13 +85,45 @@ func (d *doctor) checkTools() {
 	switch {
 	case len(once) == 0:
 		d.ok(check, "none must never act twice")
-	case d.cfg.Session.Type != config.InMemory:
+	case d.keeps(ctx):
 		d.ok(check, "at most once: %s", names)
 	case d.cfg.Session.AcceptLoss:
-		d.warn(check, "session.type: sqlite", "%s may act twice: the store in memory forgets that they did, and session.accept_loss allows it", names)
+		d.warn(check, safer(d.cfg), "%s may act twice: %s forget that they did, and session.accept_loss allows it", names, forgetting(d.cfg))
 	default:
-		d.fail(check, "session.type: sqlite, or an effect that may be repeated", "%s must never act twice, and the store in memory forgets that they did", names)
+		d.fail(check, safer(d.cfg)+", or an effect that may be repeated", "%s must never act twice, and %s forget that they did", names, forgetting(d.cfg))
 	}
+}
+
+// keeps reports whether the store, as it is configured, outlives what is sure to happen. A store that cannot be opened is
+// told with the store.
+func (d *doctor) keeps(ctx context.Context) bool {
+	if d.cfg.Session.Type == config.SQLite {
+		return true // and must not be made by looking at it
+	}
+	store, err := d.open(ctx)
+	if err != nil {
+		return true
+	}
+	defer func() { _ = store.Close() }()
+	return store.Durability().KeepsAcknowledged()
+}
+
+func forgetting(cfg *config.Config) string {
+	if cfg.Session.Type == config.InMemory {
+		return "the store in memory would"
+	}
+	return "the " + cfg.Session.Type + " store, as it is set up, could"
+}
+
+// safer is a setting with which the store forgets nothing.
+func safer(cfg *config.Config) string {
+	switch cfg.Session.Type {
+	case config.Redis:
+		return "session.redis.durability: replicated"
+	case config.Postgres:
+		return "session.postgres.synchronous_standby: true"
+	}
+	return "session.type: sqlite"
 }
 
 // metadata is the address at which clouds give their credentials to whoever asks from inside.

@@ -115,13 +115,37 @@ func (d *doctor) checkStore(ctx context.Context) {
 	defer clean()
 	defer func() { _ = store.Close() }()
 	took, err := probe(ctx, store)
+	d.examine(ctx, store, err != nil)
 	switch {
 	case err != nil:
 		d.failed(check, err)
 	case took > slowProbe:
-		d.warn(check, "look at the disk, and at what else uses it", "a session was written, read and erased in %s, in %s", where, took.Round(time.Millisecond))
+		d.warn(check, "look at the disk or the network, and at what else uses it", "a session was written, read and erased in %s, in %s", where, took.Round(time.Millisecond))
 	default:
 		d.ok(check, "a session was written, read and erased in %s, in %s", where, took.Round(10*time.Microsecond))
+	}
+}
+
+// examine asks the store's server how it is set up. What it says counts as a check each; that it says nothing is told
+// once.
+func (d *doctor) examine(ctx context.Context, store session.Store, failed bool) {
+	examiner, ok := store.(session.Examiner)
+	if !ok {
+		return
+	}
+	ctx, stop := context.WithTimeout(ctx, storeTime)
+	defer stop()
+	findings, err := examiner.Examine(ctx)
+	for _, f := range findings {
+		state := map[session.Severity]string{session.FindingOK: stateOK, session.FindingWarn: stateWarn}[f.Severity]
+		if state == "" {
+			state = stateFail // also what is no severity: nobody said that it is well
+		}
+		d.all = append(d.all, finding{state, f.Check, f.Text, f.Try})
+	}
+	if err != nil && !failed {
+		err = silent(ctx, err)
+		d.fail("store", fault.Try(err), "its server cannot be asked how it is set up: %s", text(err))
 	}
 }
 
@@ -131,8 +155,8 @@ func (d *doctor) probeStore(ctx context.Context) (store session.Store, where str
 		return memory.New(), "memory", clean, nil
 	}
 	if d.cfg.Session.Type != config.SQLite {
-		store, err = openStore(ctx, d.cfg)
-		return store, d.cfg.Session.Type, clean, err
+		store, err = d.open(ctx)
+		return store, storePlace(d.cfg), clean, err
 	}
 	path := d.cfg.Session.SQLite.Path
 	where = path
@@ -153,7 +177,7 @@ func (d *doctor) probeStore(ctx context.Context) (store session.Store, where str
 
 // probe writes, reads and erases one session, as the engine would.
 func probe(ctx context.Context, store session.Store) (time.Duration, error) {
-	ctx, stop := context.WithTimeout(ctx, 10*time.Second)
+	ctx, stop := context.WithTimeout(ctx, storeTime)
 	defer stop()
 	key := session.Key{ID: "ak-doctor-" + rand.Text()}
 	rec, _, err := session.NewRecord(session.Position{}, "ak-doctor", 0, session.Millis(time.Now().UnixMilli()), []session.Event{{Type: session.SessionCleared}})
@@ -162,23 +186,24 @@ func probe(ctx context.Context, store session.Store) (time.Duration, error) {
 	}
 	began := time.Now()
 	if err := store.Append(ctx, key, session.Position{}, rec, session.Attention{}); err != nil {
-		return 0, storeFailed("written", err)
+		return 0, storeFailed(ctx, "written", err)
 	}
 	head, records, err := store.Read(ctx, key, 0, 0)
 	if err == nil && (head.Position != rec.Position() || len(records) != 1 || !bytes.Equal(records[0].Data, rec.Data)) {
 		err = errors.New("what was read is not what was written")
 	}
 	if err != nil {
-		return 0, storeFailed("read", err)
+		return 0, storeFailed(ctx, "read", err)
 	}
 	if err := store.Erase(ctx, key, rec.Position(), session.Tombstone{Until: session.Millis(time.Now().UnixMilli())}); err != nil {
-		return 0, storeFailed("erased (ak sessions rm "+key.ID+")", err)
+		return 0, storeFailed(ctx, "erased (ak sessions rm "+key.ID+")", err)
 	}
 	return time.Since(began), nil
 }
 
-func storeFailed(what string, err error) error {
-	return fault.New(fault.KindOf(err), "", "a probe session could not be %s: %w", what, err).WithTry("%s", fault.Try(err))
+func storeFailed(ctx context.Context, what string, err error) error {
+	err = silent(ctx, err)
+	return fault.New(fault.KindOf(err), "", "a probe session could not be %s: %s", what, text(err)).WithTry("%s", fault.Try(err))
 }
 
 // checkClocks compares the wall clock with the file system's and with the time of this build, and looks whether the

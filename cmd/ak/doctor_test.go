@@ -65,16 +65,17 @@ func (d *doctor) expect(t *testing.T, name, state, part string) {
 }
 
 func TestADoctorSeesWhatIsWrongWithAConfiguration(t *testing.T) {
+	tools := func(d *doctor) { d.checkTools(context.Background()) }
 	const head = "providers: {o: {type: scripted}}\nagents: [{name: a, model: o/m, tools: [pay]}]\n"
 	const tool = "tools: [{name: pay, http: {url: \"http://h/\"}}]\n"
 	for name, c := range map[string]struct {
 		text, state, part string
 		check             func(*doctor)
 	}{
-		"a lossy store":         {head + tool + "session: {type: in_memory}", stateFail, "pay must never act twice", (*doctor).checkTools},
-		"a lossy store, agreed": {head + tool + "session: {type: in_memory, accept_loss: true}", stateWarn, "pay may act twice", (*doctor).checkTools},
-		"no MCP program":        {"providers: {o: {type: scripted}}\ntools: [{name: x, mcp: {command: [no-such-program]}}]\n", stateFail, "no-such-program", (*doctor).checkTools},
-		"a store":               {head + tool, stateOK, "at most once: pay", (*doctor).checkTools},
+		"a lossy store":         {head + tool + "session: {type: in_memory}", stateFail, "pay must never act twice", tools},
+		"a lossy store, agreed": {head + tool + "session: {type: in_memory, accept_loss: true}", stateWarn, "pay may act twice", tools},
+		"no MCP program":        {"providers: {o: {type: scripted}}\ntools: [{name: x, mcp: {command: [no-such-program]}}]\n", stateFail, "no-such-program", tools},
+		"a store":               {head + tool, stateOK, "at most once: pay", tools},
 		"everything reachable":  {head + tool + "egress: {allow: [0.0.0.0/0]}", stateWarn, "everything", (*doctor).checkEgress},
 		"cloud credentials":     {head + tool + "egress: {allow: [169.254.0.0/16]}", stateWarn, "credentials", (*doctor).checkEgress},
 		"some hosts":            {head + tool, stateOK, "h:80", (*doctor).checkEgress},

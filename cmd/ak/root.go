@@ -49,6 +49,7 @@ func (a *app) command() *cobra.Command {
 	flags.StringArrayVar(&a.set, "set", nil, "set a configuration value, as in api.port=9000; may be repeated (`key=value`)")
 	root.AddCommand(
 		a.serveCommand(), a.chatCommand(), a.agentsCommand(), a.sessionsCommand(), a.turnsCommand(), a.healthCommand(),
+		a.replicasCommand(), a.storeCommand(),
 		a.configCommand(), a.authCommand(), a.doctorCommand(), a.verifyCommand(), a.versionCommand(), a.fakellmCommand(),
 		a.completionCommand(), a.manCommand(), exitCodes(),
 	)

@@ -159,8 +159,11 @@ func (h *host) start(ctx context.Context, store session.Store, servers *mcpServe
 		return nil, nil, err
 	}
 	metrics.Watch(func() telemetry.Sample {
-		h := k.Health()
-		return telemetry.Sample{Running: h.Running, StoreUp: h.MemoryBackend == "connected", LeaseOK: h.Leased}
+		h, peers := k.Health(), k.Replicas()
+		return telemetry.Sample{
+			Running: h.Running, StoreUp: h.MemoryBackend == "connected", LeaseOK: h.Leased,
+			Replicas: len(peers), Configs: configsOf(peers),
+		}
 	})
 	api := h.cfg.API
 	files := api.MaxFiles
@@ -244,11 +247,7 @@ func (r *running) drain(ctx context.Context, sig os.Signal) {
 func announce(w io.Writer, cfg *config.Config, addr net.Addr, file string) {
 	base := baseURL(addr)
 	first := cfg.Agents[0]
-	where := "memory, until the process ends"
-	if cfg.Session.Type == config.SQLite {
-		where = cfg.Session.SQLite.Path
-	}
-	_, _ = fmt.Fprintf(w, "\nAgent Kernel %s serves %d agent(s) at %s (sessions in %s)\n", readBuild().Version, len(cfg.Agents), base, where)
+	_, _ = fmt.Fprintf(w, "\nAgent Kernel %s serves %d agent(s) at %s (sessions in %s)\n", readBuild().Version, len(cfg.Agents), base, storePlace(cfg))
 	_, _ = fmt.Fprintf(w, "\n  curl -s %s/api/v1/chat -H 'Content-Type: application/json' -d '{\"prompt\": \"What is the weather in Lisbon?\"}'\n", base)
 	if id, _ := first.ProviderAndModel(); cfg.Providers[id].Type == config.Scripted {
 		if file == "" {

@@ -48,16 +48,25 @@ func (a *app) openExisting(cmd *cobra.Command) (session.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Session.Type != config.SQLite {
+	return openThere(cmd.Context(), cfg)
+}
+
+// openThere opens the store of a configuration if it is there.
+func openThere(ctx context.Context, cfg *config.Config) (session.Store, error) {
+	switch cfg.Session.Type {
+	case config.InMemory:
 		return nil, fault.New(fault.BadRequest, "", "a store of type %s is not outside the process that has it", cfg.Session.Type).
 			WithTry("session.type: sqlite")
+	case config.SQLite:
+	default: // opening one makes nothing
+		return openStore(ctx, cfg)
 	}
 	path := cfg.Session.SQLite.Path
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, fault.New(fault.NotFound, "", "there is no store at %s", path).
 			WithTry("run it in the folder in which the server runs, or name the store's file: --set session.sqlite.path=FILE")
 	}
-	return sqlite.Open(cmd.Context(), path, sqlite.Config{Readers: 1})
+	return sqlite.Open(ctx, path, sqlite.Config{Readers: 1})
 }
 
 // verdict is what was found about one session.

@@ -41,7 +41,8 @@ func kernelConfig(cfg *config.Config, now *current, servers *mcpServers) (agentk
 		MaxRecoveries: cfg.Execution.MaxRecoveries, MaxRunning: cfg.Execution.MaxRunningTurns,
 		IdempotencyTTL: cfg.IdempotencyTTL(), SessionTTL: cfg.SessionTTL(), WaitMax: cfg.Execution.WaitMax,
 		Retention: cfg.Session.Retention, SessionBytes: cfg.Session.MaxBytes, SnapshotEvery: cfg.Session.SnapshotEvery, CacheSize: cfg.Session.Cache.Size,
-		AcceptLoss: cfg.Session.AcceptLoss, Version: readBuild().Version, Digest: cfg.Digest(),
+		AcceptLoss: cfg.Session.AcceptLoss, Version: readBuild().Version, Digest: cfg.FleetDigest(),
+		Zone:       cfg.Execution.Zone,
 		Failpoints: failpoint.FromEnv(),
 	}
 	tools := now.tools()

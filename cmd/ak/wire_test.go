@@ -34,7 +34,7 @@ func loaded(t *testing.T, text string, env ...string) *config.Config {
 func TestEveryConfiguredValueReachesTheKernel(t *testing.T) {
 	cfg := loaded(t, `
 session: {ttl: 3600, cache: {size: 7}, accept_loss: true, retention: 2h, snapshot_every: 99}
-execution: {lease_ttl: 2s, sweep_interval: 300ms, max_recoveries: 9, max_running_turns: 11, idempotency_ttl: 10m, wait_max: 3h}
+execution: {lease_ttl: 2s, sweep_interval: 300ms, max_recoveries: 9, max_running_turns: 11, idempotency_ttl: 10m, wait_max: 3h, zone: z1}
 providers: {o: {type: scripted}, unused: {type: openai}}
 models: {o/m/x: {window: 1000, price: {input: 1, cached: 0.5, output: 4}}}
 tools:
@@ -77,7 +77,7 @@ agents:
 		t.Fatal(err)
 	}
 	if k.LeaseTTL != 2*time.Second || k.SweepInterval != 300*time.Millisecond || k.MaxRecoveries != 9 || k.MaxRunning != 11 ||
-		k.IdempotencyTTL != 10*time.Minute || k.SessionTTL != time.Hour || k.CacheSize != 7 || !k.AcceptLoss || k.Digest != cfg.Digest() || k.Version == "" ||
+		k.IdempotencyTTL != 10*time.Minute || k.SessionTTL != time.Hour || k.CacheSize != 7 || !k.AcceptLoss || k.Digest != cfg.FleetDigest() || k.Zone != "z1" || k.Version == "" ||
 		k.Retention != 2*time.Hour || k.SnapshotEvery != 99 || k.WaitMax != 3*time.Hour {
 		t.Errorf("the kernel: %+v", k)
 	}
