@@ -45,8 +45,9 @@ func (k *Kernel) checkStore() error {
 	ctx, cancel := context.WithTimeout(k.ctx, k.cfg.StoreTimeout)
 	defer cancel()
 	m, err := k.store.Meta(ctx)
-	k.storeSaid(err)
 	switch {
+	case fault.KindOf(err) == fault.Config, fault.KindOf(err) == fault.Unreadable:
+		return err // it is not what is configured, or not for this release
 	case err != nil:
 		return nil
 	case m.Format > session.StoreFormat:

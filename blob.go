@@ -102,7 +102,6 @@ func (k *Kernel) putBlob(ctx context.Context, key session.Key, life uint64, data
 	_ = k.fp.Hit(failpoint.BlobBefore)
 	err = k.store.PutBlob(ctx, key, life, digest, data)
 	_ = k.fp.Hit(failpoint.BlobAfter)
-	k.storeSaid(err)
 	switch {
 	case errors.Is(err, session.ErrConflict):
 		return "", fault.New(fault.Unavailable, "", "the session was erased meanwhile: %w", err).WithAfter(retryStore)
@@ -122,7 +121,6 @@ func (k *Kernel) getBlob(ctx context.Context, key session.Key, life uint64, dige
 	ctx, cancel := context.WithTimeout(ctx, k.cfg.StoreTimeout)
 	defer cancel()
 	data, err := k.store.Blob(ctx, key, life, digest)
-	k.storeSaid(err)
 	switch {
 	case errors.Is(err, session.ErrNoValue):
 		return nil, fault.New(fault.LostByStore, "", "the store no longer has what the journal of session %s names as %.12s…", key.ID, digest)
@@ -141,7 +139,6 @@ func (k *Kernel) collect(key session.Key, life, trimmed uint64, snapshot []byte)
 	ctx, cancel := k.opCtx()
 	all, err := k.store.BlobList(ctx, key, life)
 	cancel()
-	k.storeSaid(err)
 	if err != nil {
 		return err
 	}
@@ -172,7 +169,6 @@ func (k *Kernel) collect(key session.Key, life, trimmed uint64, snapshot []byte)
 		ctx, cancel := k.opCtx()
 		err := k.store.DropBlob(ctx, key, life, b)
 		cancel()
-		k.storeSaid(err)
 		if err != nil {
 			return err
 		}

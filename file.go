@@ -69,7 +69,6 @@ func (k *Kernel) roomForFiles(ctx context.Context, key session.Key, life uint64,
 	ctx, cancel := context.WithTimeout(ctx, k.cfg.StoreTimeout)
 	defer cancel()
 	stored, err := k.store.BlobList(ctx, key, life)
-	k.storeSaid(err)
 	if err != nil {
 		return fault.New(kindOfStore(err), "", "it is not known what the session holds: %w", err).WithAfter(time.Second)
 	}

@@ -33,8 +33,8 @@ func (k *Kernel) Health() Health {
 		Replica: k.id, Running: int(k.running.Load()), Store: k.store.Durability(), Leased: leased,
 		Rollbacks: k.rollbacks.Load(), Reappended: k.reappended.Load(),
 	}
-	if trouble := k.storeErr.Load(); trouble != nil {
-		h.Status, h.MemoryBackend, h.StoreErr = "degraded", "disconnected", trouble.err.Error()
+	if trouble := k.store.trouble(); trouble != nil {
+		h.Status, h.MemoryBackend, h.StoreErr = "degraded", "disconnected", trouble.Error()
 	}
 	switch k.phase.Load() {
 	case operational:
@@ -55,7 +55,7 @@ func (k *Kernel) Replicas() []ReplicaInfo {
 	k.peers.mu.Lock()
 	defer k.peers.mu.Unlock()
 	for _, s := range k.peers.seen {
-		if k.cfg.boot()-s.since < k.ttlOf(s) {
+		if k.silent(s, k.cfg.boot()) < k.ttlOf(s) {
 			list = append(list, s.info.ReplicaInfo)
 		}
 	}

@@ -280,7 +280,6 @@ func (k *Kernel) append(key session.Key, at session.Position, rec session.Record
 	if lost := k.fp.Hit(failpoint.AppendAfter); err == nil && lost != nil {
 		err = lost
 	}
-	k.storeSaid(err)
 	k.obs.Appended(time.Since(began), err)
 	return err
 }

@@ -58,7 +58,7 @@ type Config struct {
 // Kernel hosts agents over a store. Several kernels, in one process or many, share the work of one store.
 type Kernel struct {
 	cfg   Config
-	store session.Store
+	store *gate
 	id    string // of this replica, new at every start
 	log   *slog.Logger
 	obs   Observer
@@ -75,16 +75,16 @@ type Kernel struct {
 	sessions map[session.Key]*journal
 	lru      *list.List // of *journal, most recently used first
 
-	running  atomic.Int64  // sessions owned here, each runs one turn
-	starved  atomic.Bool   // work was left for later because there was no room
-	lease    atomic.Int64  // until when this replica may dispatch, on the boot clock
-	term     atomic.Uint64 // goes up whenever the lease had lapsed
-	storeErr atomic.Pointer[storeTrouble]
-	peers    peers
-	follow   following
-	phase    atomic.Int32
-	kick     chan struct{} // wakes the sweeper
-	stuck    stuck
+	running atomic.Int64  // sessions owned here, each runs one turn
+	starved atomic.Bool   // work was left for later because there was no room
+	lease   atomic.Int64  // until when this replica may dispatch, on the boot clock
+	term    atomic.Uint64 // goes up whenever the lease had lapsed
+	peers   peers
+	follow  following
+	phase   atomic.Int32
+	kick    chan struct{} // wakes the sweeper
+	stuck   stuck
+	dead    map[string]time.Time // since when a dead replica is known to be; only the sweeper uses it
 
 	blobs      blobs
 	version    atomic.Int32  // of the records it writes, 0 until the other replicas were seen
@@ -96,6 +96,8 @@ type Kernel struct {
 
 	beating sync.Mutex // one beat at a time, and none after the replica left
 	beat    uint64
+	deaf    int          // beats in a row that the store did not take
+	hearing atomic.Int64 // since when it takes them again, on the boot clock
 }
 
 // The phases of a kernel's life.
@@ -107,11 +109,6 @@ const (
 	closed
 )
 
-type storeTrouble struct {
-	err   error
-	since time.Time
-}
-
 // Open starts a kernel over a store. It starts even when the store does not answer: it is then degraded and refuses
 // work. The caller closes the store after the kernel.
 func Open(ctx context.Context, store session.Store, cfg Config) (*Kernel, error) {
@@ -119,7 +116,7 @@ func Open(ctx context.Context, store session.Store, cfg Config) (*Kernel, error)
 		return nil, err
 	}
 	k := &Kernel{
-		cfg: cfg, store: store, id: newID("r"), log: cfg.Logger, obs: cfg.Observer, fp: cfg.Failpoints,
+		cfg: cfg, store: newGate(store), id: newID("r"), log: cfg.Logger, obs: cfg.Observer, fp: cfg.Failpoints,
 		sessions: map[session.Key]*journal{}, lru: list.New(),
 		kick: make(chan struct{}, 1), stuck: stuck{}, follow: following{poke: make(chan struct{}, 1)},
 	}
@@ -242,6 +239,7 @@ var errClosed = errors.New("the kernel is closed")
 // or by the next start. Call [Kernel.Drain] first to hand them over.
 func (k *Kernel) Close() error {
 	k.phase.Store(closed)
+	k.store.close()
 	k.life.Lock()
 	k.cancel(errClosed)
 	k.life.Unlock()
@@ -270,9 +268,12 @@ func (k *Kernel) opCtx() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(k.ctx, k.cfg.StoreTimeout)
 }
 
-// pause waits for d, spread over d/2…d so that replicas do not move in step; false when ctx ended first.
+// jitter is d/2…d at random, so that replicas do not move in step.
+func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
+
+// pause waits for d, spread; false when ctx ended first.
 func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d/2 + rand.N(d/2+1))
+	t := time.NewTimer(jitter(d))
 	defer t.Stop()
 	select {
 	case <-t.C:
@@ -288,13 +289,4 @@ func mustJSON(v any) json.RawMessage {
 		panic(err) // only types of this package come here, and they all have a JSON form
 	}
 	return b
-}
-
-// troublesStore reports whether an error says that the store does not work, rather than that it said no.
-func troublesStore(err error) bool {
-	switch {
-	case err == nil, errors.Is(err, session.ErrConflict), errors.Is(err, session.ErrTrimmed), errors.Is(err, session.ErrNoValue):
-		return false
-	}
-	return true
 }

@@ -31,10 +31,12 @@ type entry struct {
 
 // peers is what this replica has seen of the others. It judges by its own clock only: a replica is dead when its
 // counter stood still for a lease TTL of that replica, seen from here; or at once, when it was a process of this machine
-// that has certainly ended.
+// that has certainly ended. Silence counts only since this replica's own beats come through: what keeps them from the
+// store keeps the others' from it too, and when the store is back, all are given the time to say so.
 type peers struct {
 	mu   sync.Mutex
 	seen map[string]sighting
+	live []string // ids of those that are alive and not draining, this replica's too
 }
 
 type sighting struct {
@@ -43,9 +45,9 @@ type sighting struct {
 	info    entry
 }
 
-// beats shows that this replica lives, three times per lease.
+// beats shows that this replica lives, three times per lease, and more often while the store does not answer.
 func (k *Kernel) beats() {
-	for n := 1; pause(k.ctx, k.cfg.LeaseTTL/3); n++ {
+	for n := 1; k.nextBeat(); n++ {
 		k.renew()
 		if n%checkEvery != 0 && k.generation.Load() != 0 {
 			continue
@@ -56,7 +58,26 @@ func (k *Kernel) beats() {
 	}
 }
 
-// renew writes the next beat. The lease counts from before the write was sent.
+// nextBeat waits until it is time for a beat; false when the kernel closes.
+func (k *Kernel) nextBeat() bool {
+	every := k.cfg.LeaseTTL / 3
+	if k.store.isShut() {
+		every = min(every, probeEvery)
+	}
+	t := time.NewTimer(jitter(every))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-k.store.probe:
+		return true
+	case <-k.ctx.Done():
+		return false
+	}
+}
+
+// renew writes the next beat. The lease counts from before the write was sent. A beat may take half a lease: then the
+// next one is still in time.
 func (k *Kernel) renew() {
 	_ = k.fp.Hit(failpoint.BeatBefore)
 	k.beating.Lock()
@@ -66,13 +87,19 @@ func (k *Kernel) renew() {
 	}
 	k.beat++
 	sent := k.cfg.boot()
-	ctx, cancel := context.WithTimeout(k.ctx, k.cfg.LeaseTTL/3)
+	ctx, cancel := context.WithTimeout(k.ctx, k.cfg.LeaseTTL/2)
 	defer cancel()
 	err := k.store.Beat(ctx, session.Replica{ID: k.id, Counter: k.beat, Info: mustJSON(entry{k.info(), k.process, session.Reads, session.FoldVersion})})
-	k.storeSaid(err)
 	if err != nil {
-		k.log.Warn("the store did not take the beat", "error", err)
+		if k.deaf++; k.deaf == 1 {
+			k.log.Warn("the store did not take the beat", "error", err)
+		}
 		return
+	}
+	if k.deaf > 0 {
+		k.log.Info("the store takes beats again", "missed", k.deaf)
+		k.deaf = 0
+		k.hearing.Store(int64(k.cfg.boot()))
 	}
 	if int64(k.cfg.boot()) >= k.lease.Load() {
 		k.term.Add(1) // the beat came after the others may have given this replica up
@@ -99,7 +126,6 @@ func (k *Kernel) look() (dead []string, next time.Duration, err error) {
 	ctx, cancel := k.opCtx()
 	defer cancel()
 	list, err := k.store.Replicas(ctx)
-	k.storeSaid(err)
 	if err != nil {
 		return nil, k.cfg.SweepInterval, err
 	}
@@ -108,6 +134,7 @@ func (k *Kernel) look() (dead []string, next time.Duration, err error) {
 	k.peers.mu.Lock()
 	defer k.peers.mu.Unlock()
 	present := make(map[string]sighting, len(list))
+	live := []string{k.id}
 	for _, r := range list {
 		if r.ID == k.id {
 			continue
@@ -118,15 +145,24 @@ func (k *Kernel) look() (dead []string, next time.Duration, err error) {
 			_ = json.Unmarshal(r.Info, &s.info) // what a peer says of itself is for show; a TTL that does not parse is ours
 		}
 		present[r.ID] = s
-		if left := k.ttlOf(s) - (at - s.since); left <= 0 || proc.Gone(k.process, s.info.Process) {
+		if left := k.ttlOf(s) - k.silent(s, at); left <= 0 || proc.Gone(k.process, s.info.Process) {
 			dead = append(dead, r.ID)
+			continue
 		} else {
 			next = min(next, left)
 		}
+		if !s.info.Draining {
+			live = append(live, r.ID)
+		}
 	}
-	k.peers.seen = present
+	k.peers.seen, k.peers.live = present, live
 	k.agree(present, dead)
 	return dead, next, nil
+}
+
+// silent is for how long a peer was silent while it could be heard.
+func (k *Kernel) silent(s sighting, at time.Duration) time.Duration {
+	return at - max(s.since, time.Duration(k.hearing.Load()))
 }
 
 func (k *Kernel) ttlOf(s sighting) time.Duration {
@@ -142,7 +178,7 @@ func (k *Kernel) othersLive() bool {
 	k.peers.mu.Lock()
 	defer k.peers.mu.Unlock()
 	for _, s := range k.peers.seen {
-		if at-s.since < k.ttlOf(s) && !s.info.Draining && !proc.Gone(k.process, s.info.Process) {
+		if k.silent(s, at) < k.ttlOf(s) && !s.info.Draining && !proc.Gone(k.process, s.info.Process) {
 			return true
 		}
 	}
@@ -163,16 +199,5 @@ func (k *Kernel) forgetDead(id string) {
 	defer cancel()
 	if err := k.store.Leave(ctx, id); err != nil {
 		k.log.Warn("a dead replica's entry could not be removed", "dead", id, "error", err)
-	}
-}
-
-// storeSaid keeps whether the store answers, for health.
-func (k *Kernel) storeSaid(err error) {
-	if !troublesStore(err) {
-		k.storeErr.Store(nil)
-		return
-	}
-	if k.ctx.Err() == nil && k.storeErr.Load() == nil {
-		k.storeErr.Store(&storeTrouble{err: err, since: time.Now()})
 	}
 }

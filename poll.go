@@ -98,7 +98,7 @@ func (k *Kernel) pollWhileFollowed() {
 }
 
 func (k *Kernel) watch(ctx context.Context) <-chan struct{} {
-	w, ok := k.store.(session.Watcher)
+	w, ok := k.store.Store.(session.Watcher)
 	if !ok {
 		return nil
 	}
@@ -120,15 +120,14 @@ func (k *Kernel) poll(list []*journal) (moved bool) {
 			keys[i] = j.key
 		}
 		ctx, cancel := k.opCtx()
-		heads, err := k.store.Heads(ctx, keys)
+		heads, _ := k.store.Heads(ctx, keys)
 		cancel()
-		k.storeSaid(err)
-		if err != nil {
-			return moved
+		if len(heads) < len(page) {
+			return moved // there is an error, which the gate has noted
 		}
 		for i, h := range heads {
-			if !page[i].behind(h) {
-				continue
+			if h.Key != keys[i] || !page[i].behind(h) {
+				continue // it could not be had, or is what is known
 			}
 			moved = true
 			if err := page[i].refresh(); err != nil {

@@ -49,7 +49,6 @@ func (k *Kernel) list(ctx context.Context, q session.Query) ([]session.Head, err
 	ctx, cancel := context.WithTimeout(ctx, k.cfg.StoreTimeout)
 	defer cancel()
 	heads, err := k.store.List(ctx, q)
-	k.storeSaid(err)
 	if err != nil {
 		return nil, fault.New(kindOfStore(err), "", "the sessions cannot be listed: %w", err).WithAfter(time.Second)
 	}

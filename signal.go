@@ -63,6 +63,9 @@ func (k *Kernel) tell(ctx context.Context, ref TurnRef, f func(s *session.Sessio
 		return nil, err
 	}
 	defer j.unpin()
+	if err := k.store.enter(); err != nil {
+		return nil, err
+	}
 	if err := j.refresh(); err != nil {
 		return nil, err
 	}

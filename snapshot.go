@@ -42,7 +42,6 @@ func (k *Kernel) readRecords(ctx context.Context, key session.Key, after uint64,
 	ctx, cancel := context.WithTimeout(ctx, k.cfg.StoreTimeout)
 	defer cancel()
 	head, records, err := k.store.Read(ctx, key, after, limit)
-	k.storeSaid(err)
 	return head, records, err
 }
 
@@ -116,7 +115,6 @@ func (k *Kernel) newest(key session.Key) (session.Snapshot, *session.Session, er
 	ctx, cancel := k.opCtx()
 	defer cancel()
 	snap, err := k.store.Snapshot(ctx, key)
-	k.storeSaid(err)
 	if errors.Is(err, session.ErrNoValue) {
 		return snap, nil, nil
 	}
@@ -184,7 +182,6 @@ func (k *Kernel) keep(s *session.Session) error {
 	ctx, cancel := k.opCtx()
 	err = k.store.PutSnapshot(ctx, s.Key, snap)
 	cancel()
-	k.storeSaid(err)
 	if errors.Is(err, session.ErrConflict) {
 		return nil // it was erased
 	}
@@ -209,7 +206,6 @@ func (k *Kernel) trim(s *session.Session, data []byte) error {
 	if err == nil {
 		err = k.store.Trim(ctx, s.Key, s.At.Life, to)
 	}
-	k.storeSaid(err)
 	if err != nil {
 		return err
 	}

@@ -43,7 +43,7 @@ func (k *Kernel) Start(ctx context.Context, req Request) (*Handle, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := k.refuseWhileDown(); err != nil {
+	if err := k.store.enter(); err != nil {
 		return nil, err
 	}
 	if k.phase.Load() != operational && !k.othersLive() {
@@ -54,17 +54,6 @@ func (k *Kernel) Start(ctx context.Context, req Request) (*Handle, error) {
 		return k.accept(ctx, key, a)
 	}
 	return k.acceptFiles(ctx, key, a, req)
-}
-
-// refuseWhileDown refuses new work at once, before anything is sent, while the store is known not to answer: its last
-// operation failed, and the lease, which every beat would renew, has run out.
-func (k *Kernel) refuseWhileDown() error {
-	trouble := k.storeErr.Load()
-	if _, leased := k.leased(); leased || trouble == nil {
-		return nil
-	}
-	return fault.New(fault.Unavailable, "", "the store does not answer; nothing was written: %w", trouble.err).
-		WithAfter(k.cfg.LeaseTTL / 3)
 }
 
 // prepare checks a request and makes of it what the journal keeps.

@@ -2,8 +2,11 @@ package agentkernel
 
 import (
 	"errors"
+	"hash/fnv"
+	"io"
 	"math"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/agentkernel/agentkernel/fault"
@@ -12,11 +15,15 @@ import (
 
 // A sweep looks for sessions that need attention and have nobody who gives it: queued or handed over (no owner, due),
 // waiting past their time (no owner, due), idle past their expiry (no owner, due), or owned by a replica that is dead.
-// Every replica sweeps; two that find the same session race for the claim, and the journal lets one win. A sweep only
-// decides when to try; whether it is right is decided by the proposal, on the fold.
+// Every replica sweeps. So that not all of them run for the same session, each session has a favourite among the live
+// replicas (the highest hash of both names wins), and the others leave it alone for a moment. That is politeness, not
+// safety: two that try race for the claim, and the journal lets one win. A sweep only decides when to try; whether it is
+// right is decided by the proposal, on the fold.
 
 const (
-	sweepPage  = 64 // heads per look; more are found by the next one, which follows at once
+	sweepPage  = 64 // heads per look and live replica; more are found by the next one, which follows at once
+	maxPage    = 1024
+	sweepers   = 16 // sessions that are looked after at a time
 	ownRecheck = 10 // every so many sweeps the replica looks for sessions that name it but that it does not run
 )
 
@@ -74,69 +81,148 @@ func (k *Kernel) sweepSoon() {
 	}
 }
 
+// swept is what a look at the sessions of one owner brought.
+type swept struct {
+	found bool // there are some, or it is not known that there are none
+	full  bool // there may be more
+	left  bool // some were left to their favourite
+}
+
 // sweep looks once, and returns when to look again.
 func (k *Kernel) sweep(round int) time.Duration {
 	dead, next, err := k.look()
 	if err != nil || k.phase.Load() != operational {
 		return k.cfg.SweepInterval
 	}
-	_, full := k.attendAll("", nil)
+	k.noteDead(dead)
+	all := k.attendAll("", nil)
 	for _, id := range dead {
-		found, more := k.attendAll(id, dead)
-		full = full || more
-		if !found {
+		r := k.attendAll(id, dead)
+		all.full, all.left = all.full || r.full, all.left || r.left
+		if !r.found {
 			k.forgetDead(id)
 		}
 	}
 	if round%ownRecheck == ownRecheck-1 {
 		k.attendAll(k.id, nil)
 	}
-	if full && k.room() > 0 {
+	if all.left {
+		next = min(next, k.politeness())
+	}
+	if all.full && k.room() > 0 {
 		return 0
 	}
 	return min(next, k.cfg.SweepInterval)
 }
 
-// attendAll looks after the sessions of one owner, oldest first, and reports whether it found any, and whether there may
-// be more.
-func (k *Kernel) attendAll(owner string, dead []string) (found, more bool) {
+// politeness is for how long a session is left to its favourite.
+func (k *Kernel) politeness() time.Duration { return min(k.cfg.SweepInterval, time.Second) / 2 }
+
+// noteDead keeps since when each dead replica is known to be dead.
+func (k *Kernel) noteDead(dead []string) {
+	known := make(map[string]time.Time, len(dead))
+	for _, id := range dead {
+		since, ok := k.dead[id]
+		if !ok {
+			since = time.Now()
+		}
+		known[id] = since
+	}
+	k.dead = known
+}
+
+// favourite is the live replica that a session is left to at first.
+func (k *Kernel) favourite(key session.Key) (id string) {
+	k.peers.mu.Lock()
+	defer k.peers.mu.Unlock()
+	var most uint64
+	for _, r := range k.peers.live {
+		h := fnv.New64a()
+		_, _ = io.WriteString(h, r+"\x00"+key.Tenant+"\x00"+key.ID)
+		sum := h.Sum64()
+		sum ^= sum >> 33 // the last bytes differ; let that move all bits
+		sum *= 0xff51afd7ed558ccd
+		sum ^= sum >> 33
+		if sum >= most {
+			most, id = sum, r
+		}
+	}
+	return id
+}
+
+// polite reports whether a due session is to be left to its favourite for now.
+func (k *Kernel) polite(h session.Head) bool {
+	since := time.UnixMilli(int64(h.Due))
+	if h.Owner != "" {
+		since = k.dead[h.Owner]
+	}
+	return h.Owner != k.id && time.Since(since) < k.politeness() && k.favourite(h.Key) != k.id
+}
+
+// attendAll looks after the sessions of one owner, oldest first.
+func (k *Kernel) attendAll(owner string, dead []string) (r swept) {
 	before := now()
 	if owner != "" {
 		before = math.MaxInt64
 	}
+	k.peers.mu.Lock()
+	page := min(sweepPage*len(k.peers.live), maxPage) + len(k.stuck)
+	k.peers.mu.Unlock()
 	ctx, cancel := k.opCtx()
-	page := sweepPage + len(k.stuck)
 	heads, err := k.store.Due(ctx, owner, before, page)
 	cancel()
-	k.storeSaid(err)
-	if err != nil {
-		return true, false // it is not known that there is none
-	}
-	tried := false
+	r.found = len(heads) > 0 || err != nil
+	var mine []session.Head
 	for _, h := range heads {
-		if !k.stuck.waits(h.Key) {
-			tried = true
-			k.attend(h, dead)
+		switch {
+		case k.stuck.waits(h.Key):
+		case h.Owner != "" && h.Owner != k.id && k.room() <= 0: // it could only be claimed
+			k.starved.Store(true)
+		case k.polite(h):
+			r.left = true
+		default:
+			mine = append(mine, h)
 		}
 	}
-	return len(heads) > 0, tried && len(heads) == page
+	r.full = len(mine) > 0 && len(heads) == page
+	for len(mine) > 0 && k.ctx.Err() == nil {
+		n := min(len(mine), sweepers, max(1, k.room()))
+		k.attendSome(mine[:n], dead)
+		mine = mine[n:]
+	}
+	return r
 }
 
-// attend does for one session what is due.
-func (k *Kernel) attend(h session.Head, dead []string) {
+// attendSome looks after some sessions at once.
+func (k *Kernel) attendSome(heads []session.Head, dead []string) {
+	errs := make([]error, len(heads))
+	var wg sync.WaitGroup
+	for i, h := range heads {
+		wg.Go(func() { errs[i] = k.attend(h, dead) })
+	}
+	wg.Wait()
+	for i, h := range heads {
+		switch fault.KindOf(errs[i]) {
+		case fault.Corrupt, fault.Unreadable:
+			if !k.stuck.add(h.Key) {
+				continue
+			}
+		default:
+			delete(k.stuck, h.Key)
+		}
+		if errs[i] != nil {
+			k.log.Error("a session that needs attention cannot be read", "session", h.Key.ID, "error", errs[i])
+		}
+	}
+}
+
+// attend does for one session what is due. An error means that it cannot be read.
+func (k *Kernel) attend(h session.Head, dead []string) error {
 	j := k.open(h.Key)
 	defer j.unpin()
 	if err := j.refresh(); err != nil {
-		switch fault.KindOf(err) {
-		case fault.Corrupt, fault.Unreadable:
-			if !k.stuck.add(h.Key) {
-				return
-			}
-		}
-		k.log.Error("a session that needs attention cannot be read", "session", h.Key.ID, "error", err)
-		return
+		return err
 	}
-	delete(k.stuck, h.Key)
 	ctx, cancel := k.opCtx()
 	defer cancel()
 	erase, cause := false, ""
@@ -159,6 +245,7 @@ func (k *Kernel) attend(h session.Head, dead []string) {
 	if err != nil && !errors.Is(err, errFenced) {
 		k.log.Warn("a session could not be looked after; it will be tried again", "session", h.Key.ID, "error", err)
 	}
+	return nil
 }
 
 // due decides on the fold what a session needs now. cause says why it is claimed, if it is; erase says that its deletion

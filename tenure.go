@@ -83,7 +83,7 @@ func (r *tenure) serve() {
 			}
 			j.unpinLocked()
 			j.mu.Unlock()
-			if k.starved.Swap(false) {
+			if k.room()*16 >= k.cfg.MaxRunning && k.starved.Swap(false) { // some room, so that not every end makes a sweep
 				k.sweepSoon()
 			}
 			return
