@@ -3,7 +3,10 @@ package chaos
 import (
 	"fmt"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
+
+	"github.com/agentkernel/agentkernel/internal/servers"
 )
 
 // store is where the servers of a place keep their sessions: a file, or a server that was started for the tests.
@@ -14,16 +17,16 @@ type store struct {
 	trouble
 }
 
-// trouble is what can be done to a store's server. A file has none of it.
+// trouble is what can be done to a store's server, which keeps its data. A file has none of it.
 type trouble struct {
 	freeze, thaw, kill, restart func()
 }
 
-// networkStores are those that replicas on several machines can share.
-var networkStores = []string{}
-
-// fleetStores are those that the longest tests run on.
-var fleetStores = []string{"sqlite"}
+// networkStores are those that replicas on several machines can share, fleetStores those that the longest tests run on.
+var (
+	networkStores = []string{"redis", "postgres"}
+	fleetStores   = []string{"redis"}
+)
 
 // everyStore are all that several processes can share.
 func everyStore() []string { return append([]string{"sqlite"}, networkStores...) }
@@ -35,7 +38,10 @@ func onStore(t *testing.T, names []string, test func(t *testing.T, st *store)) {
 	}
 }
 
-// openStore starts a store that lives as long as the test. Each place in it has a part of its own.
+// parts counts the places, each of which has a part of its store that no other one has.
+var parts atomic.Int64
+
+// openStore starts a store that lives as long as the test.
 func openStore(t *testing.T, name string) *store {
 	t.Helper()
 	switch name {
@@ -43,6 +49,24 @@ func openStore(t *testing.T, name string) *store {
 		return &store{name: name, block: func(_ *testing.T, p *place) string {
 			return fmt.Sprintf("type: sqlite, sqlite: {path: %q}", filepath.Join(p.dir, "ak.db"))
 		}}
+	case "redis":
+		r := servers.Redis(t, "--appendonly", "yes", "--appendfsync", "always")
+		return &store{
+			name: name,
+			block: func(*testing.T, *place) string {
+				return fmt.Sprintf("type: redis, accept_loss: true, redis: {url: %q, prefix: \"chaos:%d:\"}", r.URL, parts.Add(1))
+			},
+			trouble: trouble{func() { r.Freeze() }, func() { r.Thaw() }, func() { r.Kill() }, func() { r.Start() }},
+		}
+	case "postgres":
+		s := servers.Postgres(t, "max_connections=300")
+		return &store{
+			name: name,
+			block: func(*testing.T, *place) string {
+				return fmt.Sprintf("type: postgres, accept_loss: true, postgres: {url: %q, schema: chaos_%d, max_conns: 8}", s.URL(), parts.Add(1))
+			},
+			trouble: trouble{s.Freeze, s.Thaw, s.Kill, s.Start},
+		}
 	}
 	t.Fatalf("these tests know no store %q", name)
 	return nil
