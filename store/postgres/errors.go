@@ -24,8 +24,6 @@ const (
 	noPrivilege    = "42501"
 	noDatabase     = "3D000"
 	unknownOutcome = "40003"
-	cancelled      = "57014"
-	adminShutdown  = "57P01"
 )
 
 // answered returns what the server said, or nil when the connection failed instead.
@@ -45,11 +43,12 @@ func isError(e *pgconn.PgError) bool {
 	return e.Severity == "ERROR"
 }
 
-// refused reports that nothing was written by a statement that ended in err, and nothing will be: it was not sent, or
-// the server rolled it back and said so. What comes from a pooler about its own connection (class 08) and what was
-// interrupted (class 57) does not tell: the commit may have been done just before.
+// refused reports that nothing was written by a statement that was run and ended in err, and nothing will be: the server
+// rolled it back and said so. What comes from a pooler about its own connection (class 08) and what was interrupted
+// (class 57) does not tell: the commit may have been done just before. Nor does pgconn.SafeToRetry: it is true for a
+// COMMIT whose connection was lost after it was sent.
 func refused(err error) bool {
-	if pgconn.SafeToRetry(err) || errors.Is(err, pgx.ErrTxCommitRollback) {
+	if errors.Is(err, pgx.ErrTxCommitRollback) {
 		return true
 	}
 	e := answered(err)

@@ -131,7 +131,7 @@ func (s *Store) prepared(ctx context.Context, conn *pgx.Conn, stmt int) (string,
 // failed throws the pool's connections away when they are likely to fail too: each would otherwise cost a write whose
 // outcome nobody knows.
 func (s *Store) failed(ctx context.Context, err error) {
-	if ctx.Err() == nil && !pgconn.SafeToRetry(err) && stale(err) {
+	if ctx.Err() == nil && stale(err) {
 		s.pool.Reset()
 	}
 }
@@ -153,6 +153,9 @@ func (s *Store) exec(ctx context.Context, op string, stmt int, args ...any) (row
 		s.failed(ctx, err)
 		return 0, notSent(ctx, op, err)
 	}
+	if err := sendable(ctx, conn.Conn()); err != nil {
+		return 0, notSent(ctx, op, err)
+	}
 	tag, err := conn.Exec(ctx, sql, args...)
 	if err != nil {
 		s.failed(ctx, err)
@@ -162,6 +165,18 @@ func (s *Store) exec(ctx context.Context, op string, stmt int, args ...any) (row
 		return 0, unknown(ctx, op, err)
 	}
 	return tag.RowsAffected(), nil
+}
+
+// sendable reports why a statement would not be sent. Behind it only the server's own word says that nothing was
+// written.
+func sendable(ctx context.Context, conn *pgx.Conn) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if conn.IsClosed() {
+		return pgconn.ErrConnClosed
+	}
+	return nil
 }
 
 // locked is a transaction that holds the lock of a key: shared by those that add to a session beside its journal, alone
@@ -218,7 +233,11 @@ func (s *Store) tx(ctx context.Context, op, begin string, f func(*change) error)
 		s.failed(ctx, err)
 		return notSent(ctx, op, err)
 	}
-	if err := f(&change{s, ctx, tx}); err != nil {
+	err = f(&change{s, ctx, tx})
+	if err == nil {
+		err = sendable(ctx, conn.Conn())
+	}
+	if err != nil {
 		s.failed(ctx, err)
 		rollCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
@@ -282,9 +301,10 @@ func (s *Store) rows(ctx context.Context, conn *pgxpool.Conn, stmt int, args []a
 const notReplicated = "agentkernel: not replicated"
 
 // onNotice sees the warning with which the server answers a commit that it did not wait for to the end: it succeeds, but
-// only here.
+// only here. The warning has no code of its own and its text follows the server's language, so it is known by the file
+// of the server's source that it comes from.
 func onNotice(c *pgconn.PgConn, n *pgconn.Notice) {
-	if n.Code == cancelled || n.Code == adminShutdown {
+	if n.File == "syncrep.c" {
 		c.CustomData()[notReplicated] = n.Message
 	}
 }
