@@ -46,6 +46,9 @@ func (p *place) serveWith(tags, failpoint string) *server {
 	return p.start(launch{tags: tags, failpoint: failpoint})
 }
 
+// environ is what the commands of ak find in their environment.
+func (p *place) environ() []string { return append(os.Environ(), p.store.env...) }
+
 // launch says how a process is started.
 type launch struct {
 	tags, failpoint string
@@ -57,7 +60,7 @@ func (p *place) start(l launch) *server {
 	p.t.Helper()
 	s := &server{p: p, dead: make(chan struct{}), log: &bytes.Buffer{}}
 	s.cmd = exec.Command(binaryOf(p.t, l.tags), "serve", "--config", p.config(), "--port", strconv.Itoa(l.port))
-	s.cmd.Env = append(os.Environ(), "AK_FAILPOINT="+l.failpoint)
+	s.cmd.Env = append(p.environ(), "AK_FAILPOINT="+l.failpoint)
 	s.cmd.Dir = p.dir
 	if l.apart {
 		s.cmd.SysProcAttr = apart()
@@ -236,7 +239,7 @@ func count(journal []session.Batch, is func(session.Event) bool) (n int) {
 func (p *place) run(args ...string) {
 	p.t.Helper()
 	cmd := exec.Command(binaryOf(p.t, ""), append(args, "--config", p.config())...)
-	cmd.Dir = p.dir
+	cmd.Dir, cmd.Env = p.dir, p.environ()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		p.t.Fatalf("ak %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
@@ -251,5 +254,7 @@ func (p *place) verify(tags string) {
 }
 
 func (p *place) verified(tags string) ([]byte, error) {
-	return exec.Command(binaryOf(p.t, tags), "verify", "--config", p.config()).CombinedOutput()
+	cmd := exec.Command(binaryOf(p.t, tags), "verify", "--config", p.config())
+	cmd.Env = p.environ()
+	return cmd.CombinedOutput()
 }

@@ -14,6 +14,7 @@ type store struct {
 	name  string
 	block func(t *testing.T, p *place) string // what the configuration says under session, for a part of its own
 	init  bool                                // whether `ak store init` has to be run first
+	env   []string                            // of its clients
 	trouble
 }
 
@@ -24,7 +25,7 @@ type trouble struct {
 
 // networkStores are those that replicas on several machines can share, fleetStores those that the longest tests run on.
 var (
-	networkStores = []string{"redis", "postgres"}
+	networkStores = []string{"redis", "postgres", "dynamodb"}
 	fleetStores   = []string{"redis"}
 )
 
@@ -66,6 +67,15 @@ func openStore(t *testing.T, name string) *store {
 				return fmt.Sprintf("type: postgres, accept_loss: true, postgres: {url: %q, schema: chaos_%d, max_conns: 8}", s.URL(), parts.Add(1))
 			},
 			trouble: trouble{s.Freeze, s.Thaw, s.Kill, s.Start},
+		}
+	case "dynamodb":
+		d := servers.Dynalite(t) // it keeps nothing, so it is not killed
+		return &store{
+			name: name, init: true, env: []string{"AWS_ACCESS_KEY_ID=key", "AWS_SECRET_ACCESS_KEY=secret"},
+			block: func(*testing.T, *place) string {
+				return fmt.Sprintf("type: dynamodb, accept_loss: true, dynamodb: {table_name: chaos-%d, endpoint: %q, region: eu-west-1}", parts.Add(1), d.Endpoint)
+			},
+			trouble: trouble{freeze: d.Freeze, thaw: d.Thaw},
 		}
 	}
 	t.Fatalf("these tests know no store %q", name)
