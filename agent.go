@@ -51,6 +51,8 @@ type Agent struct {
 	History      History         // how much of the conversation it is shown
 	OnDisconnect OnDisconnect    // what a server does when the client that waits for the turn goes away
 
+	OnStoreOutage OnStoreOutage // what becomes of a request while the store does not answer
+
 	native    bool              // its runner is the native loop
 	delegates []model.Tool      // how its model asks other agents
 	output    *schema.Validator // of OutputSchema
@@ -194,6 +196,13 @@ func (a *Agent) checkMore() (problems []string) {
 	case ContinueTurn, CancelTurn:
 	default:
 		bad("on_disconnect is %s, not continue or cancel", a.OnDisconnect)
+	}
+	switch a.OnStoreOutage {
+	case "":
+		a.OnStoreOutage = RefuseRequest
+	case RefuseRequest, Stateless:
+	default:
+		bad("on_store_outage is %s, not refuse or stateless", a.OnStoreOutage)
 	}
 	switch a.History.Compact {
 	case "":

@@ -20,6 +20,11 @@ func (k *Kernel) Drain(ctx context.Context, delay, timeout time.Duration) error 
 		timeout -= timeout / 2
 	}
 	k.phase.CompareAndSwap(draining, handingOver)
+	if k.scratch != nil { // its turns are nobody else's to finish
+		if err := k.scratch.Drain(ctx, 0, timeout); err != nil {
+			return err
+		}
+	}
 	wait(ctx, timeout, idle)
 	k.interrupt(errDrain)
 	wait(ctx, k.cfg.StoreTimeout, idle)

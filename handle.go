@@ -1,6 +1,7 @@
 package agentkernel
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,6 +18,7 @@ type Handle struct {
 	id  session.TurnID
 
 	steered bool
+	shown   string // the session's id as the caller knows it, where that is another one
 }
 
 // Steered reports that the request did not start this turn but was told to it while it ran.
@@ -26,7 +28,7 @@ func (h *Handle) Steered() bool { return h.steered }
 func (h *Handle) ID() string { return h.id.String() }
 
 // Session names the turn's session.
-func (h *Handle) Session() string { return h.key.ID }
+func (h *Handle) Session() string { return cmp.Or(h.shown, h.key.ID) }
 
 // Turn follows a turn by its id.
 func (k *Kernel) Turn(tenant, id string) (*Handle, error) {
@@ -34,7 +36,7 @@ func (k *Kernel) Turn(tenant, id string) (*Handle, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Handle{k: k, key: session.Key{Tenant: tenant, ID: t.Session}, id: t}, nil
+	return &Handle{k: k.keeper(t.Session), key: session.Key{Tenant: tenant, ID: t.Session}, id: t}, nil
 }
 
 // TurnInfo is a turn as it is shown.
@@ -150,7 +152,15 @@ func (h *Handle) Info(ctx context.Context) (*TurnInfo, error) {
 	if errors.Is(err, errPast) {
 		return j.pastInfo(ctx, h.id)
 	}
-	return i, err
+	return h.named(i), err
+}
+
+// named is the turn with its session's id as the caller knows it.
+func (h *Handle) named(i *TurnInfo) *TurnInfo {
+	if i != nil {
+		i.Session = h.Session()
+	}
+	return i
 }
 
 // pastInfo is a turn as its records tell of it.
@@ -181,7 +191,7 @@ func (h *Handle) Settle(ctx context.Context) (*TurnInfo, error) {
 	if errors.Is(err, errPast) {
 		return j.pastInfo(ctx, h.id)
 	}
-	return i, err
+	return h.named(i), err
 }
 
 func (j *journal) settled(ctx context.Context, id session.TurnID) (i *TurnInfo, err error) {

@@ -69,14 +69,15 @@ type AgentInfo struct {
 	Model       string   `json:"model,omitempty"`
 	Tools       []string `json:"tools,omitempty"`
 
-	OnDisconnect OnDisconnect `json:"on_disconnect,omitempty"`
+	OnDisconnect  OnDisconnect  `json:"on_disconnect,omitempty"`
+	OnStoreOutage OnStoreOutage `json:"on_store_outage,omitempty"`
 }
 
 // Agents lists the agents in the order of the configuration.
 func (k *Kernel) Agents() []AgentInfo {
 	list := make([]AgentInfo, 0, len(k.cfg.Agents))
 	for _, a := range k.cfg.Agents {
-		i := AgentInfo{Name: a.Name, Description: a.Description, Model: a.Model, OnDisconnect: a.OnDisconnect}
+		i := AgentInfo{Name: a.Name, Description: a.Description, Model: a.Model, OnDisconnect: a.OnDisconnect, OnStoreOutage: a.OnStoreOutage}
 		for _, t := range a.Tools {
 			i.Tools = append(i.Tools, t.Name)
 		}

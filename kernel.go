@@ -44,6 +44,8 @@ type Config struct {
 	CacheSize      int           // sessions kept folded in memory, 256
 	AcceptLoss     bool          // allow at-most-once tools over a store that may lose acknowledged writes
 
+	Scratch session.Store // a memory store, for agents that answer while the store does not; see Stateless
+
 	Zone     string // shown to operators
 	Version  string // shown to operators
 	Digest   string // of the configuration, shown to operators
@@ -57,12 +59,13 @@ type Config struct {
 
 // Kernel hosts agents over a store. Several kernels, in one process or many, share the work of one store.
 type Kernel struct {
-	cfg   Config
-	store *gate
-	id    string // of this replica, new at every start
-	log   *slog.Logger
-	obs   Observer
-	fp    *failpoint.Set
+	cfg     Config
+	store   *gate
+	scratch *Kernel // answers without the store, nil when no agent wants that
+	id      string  // of this replica, new at every start
+	log     *slog.Logger
+	obs     Observer
+	fp      *failpoint.Set
 
 	process proc.ID // this one, where all replicas are on one machine
 
@@ -97,7 +100,7 @@ type Kernel struct {
 	beating sync.Mutex // one beat at a time, and none after the replica left
 	beat    uint64
 	deaf    int          // beats in a row that the store did not take
-	hearing atomic.Int64 // since when it takes them again, on the boot clock
+	hearing atomic.Int64 // since when this replica can hear the others, on the boot clock
 }
 
 // The phases of a kernel's life.
@@ -112,6 +115,7 @@ const (
 // Open starts a kernel over a store. It starts even when the store does not answer: it is then degraded and refuses
 // work. The caller closes the store after the kernel.
 func Open(ctx context.Context, store session.Store, cfg Config) (*Kernel, error) {
+	asked := cfg
 	if err := cfg.complete(store.Durability()); err != nil {
 		return nil, err
 	}
@@ -127,6 +131,10 @@ func Open(ctx context.Context, store session.Store, cfg Config) (*Kernel, error)
 	k.ctx, k.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	k.peers.seen = map[string]sighting{}
 	if err := k.checkStore(); err != nil {
+		k.cancel(err)
+		return nil, err
+	}
+	if err := k.openScratch(ctx, asked); err != nil {
 		k.cancel(err)
 		return nil, err
 	}
@@ -244,6 +252,9 @@ func (k *Kernel) Close() error {
 	k.cancel(errClosed)
 	k.life.Unlock()
 	k.wg.Wait()
+	if k.scratch != nil {
+		return k.scratch.Close()
+	}
 	return nil
 }
 

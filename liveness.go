@@ -91,6 +91,7 @@ func (k *Kernel) renew() {
 	defer cancel()
 	err := k.store.Beat(ctx, session.Replica{ID: k.id, Counter: k.beat, Info: mustJSON(entry{k.info(), k.process, session.Reads, session.FoldVersion})})
 	if err != nil {
+		k.hearing.Store(int64(k.cfg.boot()))
 		if k.deaf++; k.deaf == 1 {
 			k.log.Warn("the store did not take the beat", "error", err)
 		}
@@ -127,6 +128,7 @@ func (k *Kernel) look() (dead []string, next time.Duration, err error) {
 	defer cancel()
 	list, err := k.store.Replicas(ctx)
 	if err != nil {
+		k.hearing.Store(int64(k.cfg.boot()))
 		return nil, k.cfg.SweepInterval, err
 	}
 	at := k.cfg.boot()

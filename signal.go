@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/agentkernel/agentkernel/fault"
@@ -41,12 +42,12 @@ func (j *journal) lookup(s *session.Session, id session.TurnID) (*session.Turn, 
 	switch {
 	case s.Erased || j.tomb != nil || id.Life < s.At.Life:
 		return nil, fault.New(fault.Gone, "", "the turn's session was erased")
-	case s.At.Life == 0:
-		return nil, fault.New(fault.NotFound, "", "there is no turn %s", id)
+	case s.At.Life == 0 && strings.HasPrefix(id.Session, statelessPrefix):
+		return nil, fault.New(fault.NotFound, "", "turn %s was answered while the store did not answer, and was not kept", id)
 	case id.Life == s.At.Life && id.Ref.Seq <= s.Cleared:
 		return nil, fault.New(fault.Gone, "", "the turn's session expired and was cleared")
 	}
-	if j.flushing && id.Life == s.At.Life && id.Ref.Seq > s.At.Len {
+	if j.flushing && (id.Life == s.At.Life || s.At.Life == 0) && id.Ref.Seq > s.At.Len {
 		return nil, fault.New(fault.Unavailable, "", "it is not decided yet whether turn %s exists", id).WithAfter(time.Second)
 	}
 	j.k.obs.LostByStore()
@@ -103,6 +104,9 @@ func ended(t *session.Turn) error {
 // Cancel ends a turn. One that runs is told to stop and ends soon; one that waits or is queued ends at once. Cancelling
 // a cancelled turn is not an error.
 func (k *Kernel) Cancel(ctx context.Context, ref TurnRef) (*Handle, error) {
+	if other := k.keeper(ref.ID); other != k {
+		return other.Cancel(ctx, ref)
+	}
 	return k.tell(ctx, ref, func(s *session.Session, t *session.Turn, d *draft) ([]session.Event, error) {
 		switch {
 		case t.State == session.Cancelled || t.Cancel != nil:

@@ -33,12 +33,20 @@ const (
 )
 
 // Start accepts a turn and returns as soon as it is durable. From then on it runs to its end, here or on another replica,
-// whatever becomes of the caller. With an error of kind OutcomeUnknown comes a handle on the turn that may exist.
+// whatever becomes of the caller; but see [Stateless]. With an error of kind OutcomeUnknown comes a handle on the turn that may exist.
 func (k *Kernel) Start(ctx context.Context, req Request) (*Handle, error) {
 	agent, err := k.agent(req.Agent)
 	if err != nil {
 		return nil, err
 	}
+	h, err := k.startKept(ctx, req, agent)
+	if h == nil && k.scratch != nil && agent.OnStoreOutage == Stateless && k.store.isShut() && fault.KindOf(err) == fault.Unavailable {
+		return k.startStateless(ctx, req)
+	}
+	return h, err
+}
+
+func (k *Kernel) startKept(ctx context.Context, req Request, agent *Agent) (*Handle, error) {
 	key, accepted, err := k.prepare(req, agent)
 	if err != nil {
 		return nil, err

@@ -125,6 +125,9 @@ func (s *Server) chat(ctx context.Context, in *chatInput, read func(*wire, *agen
 		return nil, s.problemOf(ctx, err)
 	}
 	in.about(h.Session(), h.ID())
+	if h.Stateless() {
+		limit = max(limit, s.cfg.SyncTimeout) // nobody could ask for it later
+	}
 	gone := func() {}
 	if cancel && !h.Steered() { // a turn that another request started is not this one's to cancel
 		gone = func() { s.cancelGone(ctx, h) }
