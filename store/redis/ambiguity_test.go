@@ -128,10 +128,10 @@ func TestAReplyThatProvesThatNothingHappenedSaysSo(t *testing.T) {
 		"-NOPERM this user has no permissions to run the 'evalsha' command":                                        true,
 		"-NOPERM The user executing the script can't run this command or subcommand script: 1, on @user_script:1.": false,
 		"-WRONGTYPE Operation against a key holding the wrong kind of value":                                       false,
-		"-ERR something else":                            false,
+		"-ERR something else":                              false,
 		"-UNBLOCKED force unblock from blocking operation": false,
-		"$3\r\nwat":                                      false,
-		"*0":                                             false,
+		"$3\r\nwat": false,
+		"*0":        false,
 	} {
 		p.answerWith(reply)
 		err := s.Append(context.Background(), one, at, after(at, "refused"), session.Attention{})
