@@ -10,7 +10,10 @@ import (
 	"testing"
 
 	"github.com/agentkernel/agentkernel/session"
+	"github.com/agentkernel/agentkernel/store/dynamodb"
 	"github.com/agentkernel/agentkernel/store/memory"
+	"github.com/agentkernel/agentkernel/store/postgres"
+	"github.com/agentkernel/agentkernel/store/redis"
 	"github.com/agentkernel/agentkernel/store/sqlite"
 )
 
@@ -28,6 +31,11 @@ func declared(t *testing.T) (all []session.Durability) {
 		}
 	}
 	add(sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "store.db"), sqlite.Config{}))
+	add(postgres.Open(t.Context(), "postgres://127.0.0.1:1/db", postgres.Config{}))
+	add(postgres.Open(t.Context(), "postgres://127.0.0.1:1/db", postgres.Config{SynchronousStandby: true}))
+	add(redis.Open(t.Context(), "redis://127.0.0.1:1", redis.Config{Durability: redis.Async}))
+	add(redis.Open(t.Context(), "redis://127.0.0.1:1", redis.Config{Durability: redis.Replicated}))
+	add(dynamodb.Open(t.Context(), "agentkernel", dynamodb.Config{}))
 	add(memory.New(), nil)
 	return all
 }

@@ -162,7 +162,7 @@ func TestADoctorJudgesToolsByWhatTheStoreDeclares(t *testing.T) {
 		d.opened = func(context.Context, *config.Config) (session.Store, error) { return lossy{stub(t)}, nil }
 		d.checkTools(t.Context())
 		d.expect(t, "a level that may lose", state, "the redis store, as it is set up, could forget")
-		if !slices.ContainsFunc(d.all, func(f finding) bool { return strings.Contains(f.Try, "durability: replicated") }) {
+		if !slices.ContainsFunc(d.all, func(f finding) bool { return strings.Contains(f.Try, "session.type: postgres") }) {
 			t.Errorf("no advice in %+v", d.all)
 		}
 	}

@@ -17,25 +17,43 @@ import (
 	"github.com/agentkernel/agentkernel/model/openai"
 	"github.com/agentkernel/agentkernel/model/scripted"
 	"github.com/agentkernel/agentkernel/session"
+	"github.com/agentkernel/agentkernel/store/dynamodb"
 	"github.com/agentkernel/agentkernel/store/memory"
+	"github.com/agentkernel/agentkernel/store/postgres"
+	"github.com/agentkernel/agentkernel/store/redis"
 	"github.com/agentkernel/agentkernel/store/sqlite"
 	httptool "github.com/agentkernel/agentkernel/tool/http"
 )
 
 // This file makes of a configuration what it describes. A new store, provider or kind of tool is one line here.
 
-// openStore opens the configured store.
+// openStore opens the configured store. Those that are servers connect when they are first asked something.
 func openStore(ctx context.Context, cfg *config.Config) (session.Store, error) {
-	switch cfg.Session.Type {
+	switch s := cfg.Session; s.Type {
 	case config.SQLite:
-		if err := localOnly(cfg.Session.SQLite.Path, diskOf); err != nil {
+		if err := localOnly(s.SQLite.Path, diskOf); err != nil {
 			return nil, err
 		}
-		return sqlite.Open(ctx, cfg.Session.SQLite.Path, sqlite.Config{})
+		return sqlite.Open(ctx, s.SQLite.Path, sqlite.Config{})
 	case config.InMemory:
 		return memory.New(), nil
+	case config.Redis:
+		return redis.Open(ctx, s.Redis.URL.Reveal(), redisConfig(s.Redis))
+	case config.DynamoDB:
+		return dynamodb.Open(ctx, s.DynamoDB.TableName, dynamodb.Config{Region: s.DynamoDB.Region, Endpoint: s.DynamoDB.Endpoint.Reveal()})
+	case config.Postgres:
+		p := s.Postgres
+		return postgres.Open(ctx, p.URL.Reveal(), postgres.Config{Schema: p.Schema, MaxConns: int32(p.MaxConns), SynchronousStandby: p.SynchronousStandby})
 	}
 	return nil, fault.New(fault.Config, "", "session.type %q is not in this build", cfg.Session.Type)
+}
+
+func redisConfig(c config.RedisStore) redis.Config {
+	rc := redis.Config{Prefix: c.Prefix, Durability: redis.Level(c.Durability)}
+	if rc.Durability == redis.Replicated { // at the other level there are none to wait for
+		rc.Replicas = c.Replicas
+	}
+	return rc
 }
 
 // parts are the things that hold keys and secrets. They are made anew when those change.

@@ -52,7 +52,6 @@ func Postgres(tb testing.TB, settings ...string) *PostgresServer {
 	})
 	s.data = filepath.Join(parent, "data")
 	copyTemplate(tb, s.program, s.data)
-	tb.Cleanup(s.end)
 	s.Start()
 	return s
 }
@@ -83,6 +82,7 @@ func (s *PostgresServer) Start() {
 	cmd.Dir = s.data
 	asPostgres(s.tb, cmd)
 	s.process = Run(s.tb, cmd, s.answers)
+	s.tb.Cleanup(s.end) // before that of Run, which would leave frozen children behind
 }
 
 // answers reports whether the server takes sessions: it answers a start of the protocol with a request to authenticate,
@@ -120,7 +120,7 @@ func (s *PostgresServer) Kill() {
 	s.process = nil
 }
 
-// Freeze stops all processes of the server where they are.
+// Freeze stops all processes of the server where they are. Those of a test that is itself killed meanwhile stay, stopped.
 func (s *PostgresServer) Freeze() {
 	s.tb.Helper()
 	s.signal(syscall.SIGSTOP)

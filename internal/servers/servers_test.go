@@ -17,7 +17,6 @@ func TestAKilledPostgresStartsAgainOnItsData(t *testing.T) {
 	if p.PID() == first || p.PID() == 0 {
 		t.Errorf("the process is %d again", first)
 	}
-	p.Freeze() // and the end of the test ends a frozen one
 }
 
 func TestHAProxyListensWhereItIsTold(t *testing.T) {

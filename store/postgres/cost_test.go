@@ -20,7 +20,7 @@ import (
 type counter struct{ statements, prepared atomic.Int64 }
 
 func (c *counter) TraceQueryStart(ctx context.Context, _ *pgx.Conn, d pgx.TraceQueryStartData) context.Context {
-	if !strings.Contains(d.SQL, "pg_notify") && !strings.HasPrefix(d.SQL, "--") && d.SQL != "-- ping" {
+	if d.SQL != "-- ping" { // of a connection that was not used for a second
 		c.statements.Add(1)
 	}
 	return ctx
@@ -39,7 +39,7 @@ func (c *counter) TracePrepareEnd(_ context.Context, _ *pgx.Conn, d pgx.TracePre
 }
 
 func TestAnAppendIsOneStatementAndOneCommit(t *testing.T) {
-	p := servers.Postgres(t)
+	p := quick(t)
 	var c counter
 	s := open(t, p.URL(), Config{MaxConns: 1, tracer: &c})
 	s.news.stop()
@@ -75,7 +75,7 @@ func TestAnAppendIsOneStatementAndOneCommit(t *testing.T) {
 }
 
 func TestHeadsAreChangedInPlace(t *testing.T) {
-	p := servers.Postgres(t)
+	p := quick(t)
 	s := open(t, p.URL(), Config{})
 	const sessions, records = 50, 40
 	var wg sync.WaitGroup
@@ -147,7 +147,9 @@ func BenchmarkAppend(b *testing.B) {
 			}
 			wg.Wait()
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "appends/s")
-			slices.Sort(all)
+			if slices.Sort(all); len(all) == 0 {
+				return
+			}
 			b.ReportMetric(float64(all[len(all)/2].Microseconds()), "p50-µs")
 			b.ReportMetric(float64(all[len(all)*99/100].Microseconds()), "p99-µs")
 		})

@@ -15,9 +15,9 @@ import (
 )
 
 func TestEveryConnectionWaitsForTheDisk(t *testing.T) {
+	p := servers.Postgres(t, "synchronous_commit=off", "default_transaction_isolation=serializable")
 	for _, usual := range []string{"off", "local", "remote_write", "on"} {
-		p := servers.Postgres(t, "synchronous_commit="+usual, "default_transaction_isolation=serializable")
-		s := open(t, p.URL()+"&options=-csynchronous_commit%3Doff", Config{})
+		s := open(t, p.URL()+"&options=-csynchronous_commit%3D"+usual, Config{})
 		conn, err := s.take(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -26,7 +26,7 @@ func TestEveryConnectionWaitsForTheDisk(t *testing.T) {
 		err = conn.QueryRow(t.Context(), "SELECT current_setting('synchronous_commit'), current_setting('transaction_isolation'), current_setting('fsync')").Scan(&commit, &isolation, &fsync)
 		conn.Release()
 		if err != nil || commit != "on" || isolation != "read committed" || fsync != "on" {
-			t.Errorf("where the server's default is %s, a session has synchronous_commit %q, isolation %q, fsync %q, %v", usual, commit, isolation, fsync, err)
+			t.Errorf("where the default is %s, a session has synchronous_commit %q, isolation %q, fsync %q, %v", usual, commit, isolation, fsync, err)
 		}
 	}
 }
@@ -85,7 +85,7 @@ func TestDurabilityFollowsTheDeclaredStandby(t *testing.T) {
 }
 
 func TestACommitThatDidNotWaitForItsStandbyIsUnknown(t *testing.T) {
-	p := servers.Postgres(t)
+	p := quick(t)
 	s := open(t, p.URL(), Config{SynchronousStandby: true})
 	if _, err := s.Init(t.Context()); err != nil {
 		t.Fatal(err)
@@ -121,7 +121,7 @@ func TestACommitThatDidNotWaitForItsStandbyIsUnknown(t *testing.T) {
 }
 
 func TestAServerThatTakesNoWritesIsLeft(t *testing.T) {
-	old, new := servers.Postgres(t), servers.Postgres(t)
+	old, new := quick(t), quick(t)
 	url := fmt.Sprintf("postgres://agentkernel@%s,%s/postgres?sslmode=disable", old.Address(), new.Address())
 	s := open(t, url, Config{})
 	key, first := session.Key{ID: "a"}, record(session.Position{}, "1")
@@ -150,7 +150,7 @@ func TestAServerThatTakesNoWritesIsLeft(t *testing.T) {
 }
 
 func TestItWorksWithoutPreparedStatements(t *testing.T) {
-	p := servers.Postgres(t)
+	p := quick(t)
 	for _, mode := range []string{"exec", "simple_protocol", "cache_describe"} {
 		s := open(t, p.URL()+"&default_query_exec_mode="+mode, Config{Schema: mode})
 		for _, v := range verbs() {

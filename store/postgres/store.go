@@ -238,13 +238,13 @@ func (s *Store) tx(ctx context.Context, op, begin string, f func(*change) error)
 		err = sendable(ctx, conn.Conn())
 	}
 	if err != nil {
-		s.failed(ctx, err)
 		rollCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
 		_ = tx.Rollback(rollCtx) // a connection on which it fails is closed, which rolls back too
 		if errors.Is(err, session.ErrConflict) {
 			return conflict(op)
 		}
+		s.failed(ctx, err)
 		return notSent(ctx, op, err)
 	}
 	if err := tx.Commit(ctx); err != nil {

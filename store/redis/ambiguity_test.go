@@ -73,7 +73,7 @@ var verbs = []string{"Append", "Erase", "PutSnapshot", "Trim", "PutBlob", "DropB
 // furnished is a store with one session that the calls of writes find something to do in.
 func furnished(t *testing.T, url, prefix string, cfg redis.Config) (*redis.Store, session.Position) {
 	t.Helper()
-	cfg.Prefix, cfg.Buckets = prefix, 16
+	cfg.Prefix, cfg.Buckets, cfg.OpTimeout, cfg.WaitTimeout = prefix, 16, 30*time.Second, 10*time.Second
 	s, ctx := open(t, url, cfg), context.Background()
 	at := grow(t, s, one, session.Position{}, 3, session.Attention{Due: 5})
 	must(t, s.PutSnapshot(ctx, one, session.Snapshot{Life: 1, Seq: 2, Data: []byte("first")}))
@@ -193,7 +193,9 @@ func TestAReplicaTakesNothingAndTellsNothing(t *testing.T) {
 func TestALevelThatIsNotReachedIsAnUnknownOutcome(t *testing.T) {
 	primary, ctx := servers.Redis(t), context.Background()
 	replica := servers.Replica(t, primary)
-	s, at := furnished(t, primary.URL, "level:", redis.Config{Durability: redis.Replicated, WaitTimeout: 100 * time.Millisecond})
+	_, at := furnished(t, primary.URL, "level:", redis.Config{Durability: redis.Replicated})
+	s := open(t, primary.URL, redis.Config{Prefix: "level:", Buckets: 16, Durability: redis.Replicated, OpTimeout: 10 * time.Second, WaitTimeout: 200 * time.Millisecond})
+	headOf(t, s, one)
 	replica.Kill()
 	rec := after(at, "alone")
 	if err := s.Append(ctx, one, at, rec, session.Attention{}); fault.KindOf(err) != fault.OutcomeUnknown || errors.Is(err, session.ErrNotSent) {
@@ -217,7 +219,12 @@ func TestALevelThatIsNotReachedIsAnUnknownOutcome(t *testing.T) {
 
 func TestAFrozenServerHoldsNobodyLongerThanTheTimeForACall(t *testing.T) {
 	server := servers.Redis(t)
-	s, at := furnished(t, server.URL, "frozen:", redis.Config{OpTimeout: 300 * time.Millisecond, DialTimeout: 200 * time.Millisecond, Conns: 2})
+	_, at := furnished(t, server.URL, "frozen:", redis.Config{})
+	s := open(t, server.URL, redis.Config{Prefix: "frozen:", Buckets: 16, OpTimeout: 500 * time.Millisecond, DialTimeout: 200 * time.Millisecond, Conns: 2})
+	servers.WaitUntil(t, "it has a connection", func(ctx context.Context) error {
+		_, err := s.Heads(ctx, []session.Key{one})
+		return err
+	})
 	server.Freeze()
 	done := make(chan error, 12)
 	for n := range cap(done) {
