@@ -85,7 +85,7 @@ func (a *app) initStore(ctx context.Context, store session.Store) error {
 		reply.Did = append(reply.Did, did...)
 		if err != nil {
 			a.sayDone(reply) // what was made stays made
-			return storeError(err)
+			return initError(err)
 		}
 	}
 	meta, err := metaOf(ctx, store)
@@ -103,6 +103,14 @@ func (a *app) initStore(ctx context.Context, store session.Store) error {
 	}
 	_, err = fmt.Fprintf(a.out, "the %s store is ready: format %d, generation %d\n", reply.Store, meta.Format, meta.Generation)
 	return err
+}
+
+// initError is why a store could not be made ready.
+func initError(err error) error {
+	if isFault(err) && fault.Try(err) != "" {
+		return err
+	}
+	return fault.New(fault.KindOf(err), "", "the store cannot be made ready: %s", text(err)).WithTry("ak doctor, and look at where the section session points to")
 }
 
 // sayDone writes what was done, one sentence a line.

@@ -158,10 +158,14 @@ func eachOf(ctx context.Context, store session.Store, tenant string, f func(sess
 }
 
 func storeError(err error) error {
-	if isFault(err) {
+	if isFault(err) && fault.Try(err) != "" {
 		return err
 	}
-	return fault.New(fault.Unavailable, "", "the store cannot be read: %w", err)
+	kind := fault.Unavailable
+	if isFault(err) {
+		kind = fault.KindOf(err)
+	}
+	return fault.New(kind, "", "the store cannot be read: %s", text(err)).WithTry("ak doctor, and look at where the section session points to")
 }
 
 func (a *app) showSummary(all summary) error {

@@ -69,7 +69,8 @@ func agentOf(a config.Agent) *agentkernel.Agent {
 	return &agentkernel.Agent{
 		Name: a.Name, Description: a.Description, Instructions: a.Instructions, Model: a.Model,
 		Busy: agentkernel.Busy(a.Busy), OnDisconnect: agentkernel.OnDisconnect(a.OnDisconnect),
-		Handoffs: slices.Clone(a.Handoffs), Subagents: slices.Clone(a.Subagents), OutputSchema: a.OutputSchema,
+		OnStoreOutage: agentkernel.OnStoreOutage(a.OnStoreOutage),
+		Handoffs:      slices.Clone(a.Handoffs), Subagents: slices.Clone(a.Subagents), OutputSchema: a.OutputSchema,
 		History: agentkernel.History{Turns: a.History.Turns, Tokens: a.History.Tokens, Compact: agentkernel.Compact(a.History.Compact)},
 		Limits: agentkernel.Limits{
 			Steps: a.Limits.Steps, Attempts: a.Limits.Attempts, Tokens: a.Limits.Tokens, Money: a.Limits.Money,

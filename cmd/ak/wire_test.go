@@ -63,6 +63,7 @@ agents:
     subagents: [b]
     output_schema: {type: object, properties: {x: {type: string}}}
     on_disconnect: cancel
+    on_store_outage: stateless
     history: {turns: 12, tokens: 345, compact: drop}
     hooks: {before: [{name: b1, http: {url: "http://127.0.0.1:1/"}}, {name: b2, http: {url: "http://127.0.0.1:1/"}}], after: [{name: a1, http: {url: "http://127.0.0.1:1/"}}]}
   - {name: b, model: o/m}
@@ -97,7 +98,7 @@ agents:
 	want := agentkernel.Agent{
 		Name: "a", Description: "d", Instructions: "i", Model: "o/m/x", Busy: agentkernel.Steer,
 		Limits:   agentkernel.Limits{Steps: 6, Attempts: 10, Tokens: 9000, Money: 1.5, Repeats: 4, Wall: 7 * time.Second, MaxTokens: 8, Queue: 5},
-		Handoffs: []string{"b"}, Subagents: []string{"b"}, OutputSchema: a.OutputSchema, OnDisconnect: agentkernel.CancelTurn,
+		Handoffs: []string{"b"}, Subagents: []string{"b"}, OutputSchema: a.OutputSchema, OnDisconnect: agentkernel.CancelTurn, OnStoreOutage: "stateless",
 		History: agentkernel.History{Turns: 12, Tokens: 345, Compact: agentkernel.Drop},
 	}
 	if !reflect.DeepEqual(a, want) || !strings.Contains(string(a.OutputSchema), `"x"`) {

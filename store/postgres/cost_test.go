@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -74,6 +75,30 @@ func TestAnAppendIsOneStatementAndOneCommit(t *testing.T) {
 	}
 }
 
+func TestAConflictCostsNoConnection(t *testing.T) {
+	p := quick(t)
+	s := open(t, p.URL(), Config{MaxConns: 1})
+	key, first := session.Key{ID: "a"}, record(session.Position{}, "1")
+	if err := s.Append(t.Context(), key, session.Position{}, first, session.Attention{}); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		for what, err := range map[string]error{
+			"an append":  s.Append(t.Context(), key, session.Position{}, first, session.Attention{}),
+			"a snapshot": s.PutSnapshot(t.Context(), key, session.Snapshot{Life: 2, Seq: 1}),
+			"a blob":     s.PutBlob(t.Context(), key, 2, "d", nil),
+			"an erase":   s.Erase(t.Context(), key, session.Position{}, session.Tombstone{}),
+		} {
+			if !errors.Is(err, session.ErrConflict) {
+				t.Errorf("%s: %v, want a conflict", what, err)
+			}
+		}
+	}
+	if n := s.pool.Stat().NewConnsCount(); n != 1 {
+		t.Errorf("%d connections were made", n)
+	}
+}
+
 func TestHeadsAreChangedInPlace(t *testing.T) {
 	p := quick(t)
 	s := open(t, p.URL(), Config{})
@@ -133,7 +158,7 @@ func BenchmarkAppend(b *testing.B) {
 					for n.Add(1) <= int64(b.N) {
 						rec := record(at, strings.Repeat("x", 1000))
 						began := time.Now()
-						if err := s.Append(b.Context(), session.Key{ID: fmt.Sprint(w)}, at, rec, session.Attention{Owner: "r", Due: 5}); err != nil {
+						if err := s.Append(b.Context(), session.Key{ID: fmt.Sprintf("%d-%d", b.N, w)}, at, rec, session.Attention{Owner: "r", Due: 5}); err != nil {
 							b.Error(err)
 							return
 						}
