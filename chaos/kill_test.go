@@ -19,26 +19,48 @@ func ctx(t *testing.T) context.Context {
 // TestSIGKILLAtEveryPlaceOfAToolTurn kills a server at each durable boundary and effect of a turn, for each effect class,
 // starts another one, and sends the request again: one turn, one reply, and an at-most-once tool that acted once at most.
 func TestSIGKILLAtEveryPlaceOfAToolTurn(t *testing.T) {
-	places := []string{
-		"append.before:1", "append.after:1", // accepted
-		"model.before:1", "model.after:1", // asked, and answered but unsaved
-		"append.before:2", "append.after:2", // the answer and the tool's intent
-		"tool.before:1", "tool.after:1", // acted, unsaved
-		"append.before:3", "append.after:3", // between steps
-		"model.after:2",
-		"append.before:4", "append.after:4", // the reply is saved, the client is not answered
-	}
-	for _, tool := range []string{"read", "idem", "once", "ask", "tell", "refuse"} {
+	for _, tool := range everyTool {
 		t.Run(tool, func(t *testing.T) {
-			for _, at := range places {
-				t.Run(at, func(t *testing.T) { t.Parallel(); killedAt(t, tool, at) })
+			for _, at := range toolTurn {
+				t.Run(at, func(t *testing.T) { t.Parallel(); killedAt(t, nil, tool, at) })
 			}
 		})
 	}
 }
 
-func killedAt(t *testing.T, tool, at string) {
-	p := newPlace(t, basic)
+// toolTurn are the places of a turn with one call.
+var toolTurn = []string{
+	"append.before:1", "append.after:1", // accepted
+	"model.before:1", "model.after:1", // asked, and answered but unsaved
+	"append.before:2", "append.after:2", // the answer and the tool's intent
+	"tool.before:1", "tool.after:1", // acted, unsaved
+	"append.before:3", "append.after:3", // between steps
+	"model.after:2",
+	"append.before:4", "append.after:4", // the reply is saved, the client is not answered
+}
+
+// crashSubset is what of that runs on every network store: all places with a tool that can be asked, and those around
+// the call with one that asks a person and one that may be repeated.
+var crashSubset = map[string][]string{
+	"once": toolTurn,
+	"ask":  {"append.before:2", "append.after:2", "tool.before:1", "tool.after:1", "append.before:3", "append.after:3"},
+	"idem": {"append.after:2", "tool.before:1", "tool.after:1", "append.before:3"},
+}
+
+func TestSIGKILLAtThePlacesOfTheCrashSubsetOnEveryNetworkStore(t *testing.T) {
+	onStore(t, networkStores, func(t *testing.T, st *store) {
+		for tool, places := range crashSubset {
+			for _, at := range places {
+				t.Run(tool+"/"+at, func(t *testing.T) { t.Parallel(); killedAt(t, st, tool, at) })
+			}
+		}
+	})
+}
+
+func killedAt(t *testing.T, st *store, tool, at string) {
+	w := basic
+	w.store = st
+	p := newPlace(t, w)
 	doomed := p.serve(at + ":kill")
 	if a, err := doomed.chat(ctx(t), "k", "use "+tool); err == nil {
 		t.Fatalf("the server answered %d %s instead of dying", a.status, a.Result)
@@ -185,7 +207,7 @@ func TestAnOwnerThatWasStoppedPastItsLeaseDoesNothingWhenItWakesUp(t *testing.T)
 				// A process that is stopped while its beat commits holds the file's lock until it goes on, and nobody can take over
 				// from it. That is SQLite's, and not what this test is about: it tries again.
 				for range 10 {
-					if stoppedAt(t, tool, at) {
+					if stoppedAt(t, nil, tool, at) {
 						return
 					}
 				}
@@ -196,8 +218,10 @@ func TestAnOwnerThatWasStoppedPastItsLeaseDoesNothingWhenItWakesUp(t *testing.T)
 }
 
 // stoppedAt reports false when the owner was stopped with the file locked.
-func stoppedAt(t *testing.T, tool, at string) bool {
-	p := newPlace(t, basic)
+func stoppedAt(t *testing.T, st *store, tool, at string) bool {
+	w := basic
+	w.store = st
+	p := newPlace(t, w)
 	other := p.serve("")
 	owner := p.serve(at + ":stop")
 	told := make(chan answer, 1)

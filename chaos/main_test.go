@@ -18,6 +18,8 @@ func TestMain(m *testing.M) {
 	case "mcp":
 		serveMCP()
 		return
+	case "nothing":
+		return
 	case "parent":
 		parent()
 		return

@@ -11,6 +11,8 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -41,10 +43,28 @@ func (p *place) serve(failpoint string) *server {
 // serveWith does so with the binary that has these tags.
 func (p *place) serveWith(tags, failpoint string) *server {
 	p.t.Helper()
+	return p.start(launch{tags: tags, failpoint: failpoint})
+}
+
+// environ is what the commands of ak find in their environment.
+func (p *place) environ() []string { return append(os.Environ(), p.store.env...) }
+
+// launch says how a process is started.
+type launch struct {
+	tags, failpoint string
+	port            int  // where it listens, 0 for a free one
+	apart           bool // as if it had a machine of its own, if this system lets us: see apart
+}
+
+func (p *place) start(l launch) *server {
+	p.t.Helper()
 	s := &server{p: p, dead: make(chan struct{}), log: &bytes.Buffer{}}
-	s.cmd = exec.Command(binaryOf(p.t, tags), "serve", "--config", p.config(), "--port", "0")
-	s.cmd.Env = append(os.Environ(), "AK_FAILPOINT="+failpoint)
+	s.cmd = exec.Command(binaryOf(p.t, l.tags), "serve", "--config", p.config(), "--port", strconv.Itoa(l.port))
+	s.cmd.Env = append(p.environ(), "AK_FAILPOINT="+l.failpoint)
 	s.cmd.Dir = p.dir
+	if l.apart {
+		s.cmd.SysProcAttr = apart()
+	}
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
 		p.t.Fatal(err)
@@ -106,6 +126,7 @@ func (s *server) waitDead() {
 // answer is what a client is told.
 type answer struct {
 	status  int
+	after   string // Retry-After
 	Result  string `json:"result"`
 	Turn    string `json:"turn_id"`
 	State   string `json:"state"`
@@ -120,6 +141,9 @@ type answer struct {
 	Steered bool   `json:"steered"`
 	Code    string `json:"code"`
 }
+
+// client is who calls. There may be hundreds of requests to one server at a time.
+var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 300}}
 
 // chat sends a request; an error is a connection that broke.
 func (s *server) chat(ctx context.Context, key, prompt string) (answer, error) {
@@ -147,12 +171,12 @@ func (s *server) get(ctx context.Context, path string) (answer, error) {
 }
 
 func (s *server) send(req *http.Request) (a answer, err error) {
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return a, err
 	}
 	defer resp.Body.Close()
-	a.status = resp.StatusCode
+	a.status, a.after = resp.StatusCode, resp.Header.Get("Retry-After")
 	raw, err := io.ReadAll(resp.Body)
 	if err == nil {
 		err = json.Unmarshal(raw, &a)
@@ -163,7 +187,7 @@ func (s *server) send(req *http.Request) (a answer, err error) {
 // read gets what is no answer to a request.
 func (s *server) read(path string, into any) {
 	s.p.t.Helper()
-	resp, err := http.Get(s.url + path)
+	resp, err := client.Get(s.url + path)
 	if err != nil {
 		s.p.t.Fatal(err)
 	}
@@ -171,6 +195,16 @@ func (s *server) read(path string, into any) {
 	if err := json.NewDecoder(resp.Body).Decode(into); err != nil || resp.StatusCode != http.StatusOK {
 		s.p.t.Fatalf("%s: %d, %v", path, resp.StatusCode, err)
 	}
+}
+
+// replica is the server's id among the others.
+func (s *server) replica() string {
+	s.p.t.Helper()
+	var h struct {
+		Replica string `json:"replica"`
+	}
+	s.read("/health?verbose", &h)
+	return h.Replica
 }
 
 // journal is all that was written into a session.
@@ -201,6 +235,16 @@ func count(journal []session.Batch, is func(session.Event) bool) (n int) {
 	return n
 }
 
+// run runs another command of ak over the place.
+func (p *place) run(args ...string) {
+	p.t.Helper()
+	cmd := exec.Command(binaryOf(p.t, ""), append(args, "--config", p.config())...)
+	cmd.Dir, cmd.Env = p.dir, p.environ()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		p.t.Fatalf("ak %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
+
 // verify runs `ak verify` over the database, while nobody serves or beside who does.
 func (p *place) verify(tags string) {
 	p.t.Helper()
@@ -210,5 +254,7 @@ func (p *place) verify(tags string) {
 }
 
 func (p *place) verified(tags string) ([]byte, error) {
-	return exec.Command(binaryOf(p.t, tags), "verify", "--config", p.config()).CombinedOutput()
+	cmd := exec.Command(binaryOf(p.t, tags), "verify", "--config", p.config())
+	cmd.Env = p.environ()
+	return cmd.CombinedOutput()
 }

@@ -28,6 +28,7 @@ type desk struct {
 	hold    chan struct{}       // when set, a call acts and then waits for it before it answers
 	acted   chan string         // keys, as calls act
 	takes   time.Duration       // how long a call takes
+	longer  time.Duration       // how long one of once takes, if that is longer
 }
 
 func newDesk(t *testing.T) *desk {
@@ -63,9 +64,13 @@ func (d *desk) do(w http.ResponseWriter, r *http.Request) {
 	case d.acted <- key:
 	default: // nobody counts
 	}
-	if d.takes > 0 {
+	takes := d.takes
+	if r.PathValue("tool") == "once" {
+		takes = max(takes, d.longer)
+	}
+	if takes > 0 {
 		select {
-		case <-time.After(d.takes):
+		case <-time.After(takes):
 		case <-r.Context().Done():
 		}
 	}
@@ -133,10 +138,11 @@ func (d *desk) effects() (most, keys int) {
 	return most, len(d.charges)
 }
 
-// place is a folder with a configuration and a database, which several processes may share.
+// place is a folder with a configuration, and a part of a store that several processes share.
 type place struct {
 	t     *testing.T
 	dir   string
+	store *store
 	desk  *desk
 	model *modeltest.Server
 	llm   *httptest.Server
@@ -144,7 +150,10 @@ type place struct {
 
 // world is what is configured in a place. DESK stands for the tool server's URL.
 type world struct {
+	store          *store // SQLite when nil
 	lease, timeout string // of replicas and of calls; 1s each when empty
+	drain          string // how long a server that leaves goes on serving; 500ms when empty
+	recoveries     int    // without progress, before a turn is quarantined; 3 when 0
 	agents         []string
 	tools          []string // beside those of the table
 }
@@ -157,7 +166,10 @@ var (
 // newPlace makes a place in which one tool of each effect class and policy can be called.
 func newPlace(t *testing.T, w world) *place {
 	t.Helper()
-	p := &place{t: t, dir: t.TempDir(), desk: newDesk(t)}
+	p := &place{t: t, dir: t.TempDir(), desk: newDesk(t), store: w.store}
+	if p.store == nil {
+		p.store = openStore(t, "sqlite")
+	}
 	var err error
 	if p.model, err = modeltest.NewServer(modeltest.ServerConfig{}); err != nil {
 		t.Fatal(err)
@@ -179,11 +191,12 @@ func newPlace(t *testing.T, w world) *place {
 	}
 	config := strings.NewReplacer(
 		"TOOLS", "  - "+strings.Join(tools, "\n  - "), "AGENTS", "  - "+strings.Join(w.agents, "\n  - "),
-		"DATABASE", filepath.Join(p.dir, "ak.db"), "MODEL", p.llm.URL+"/v1", "LEASE", cmp.Or(w.lease, "1s"),
+		"SESSION", p.store.block(t, p), "MODEL", p.llm.URL+"/v1", "LEASE", cmp.Or(w.lease, "1s"),
+		"DELAY", cmp.Or(w.drain, "500ms"), "RECOVERIES", strconv.Itoa(cmp.Or(w.recoveries, 3)),
 	).Replace(`
 log: {level: debug, format: json}
-session: {type: sqlite, sqlite: {path: "DATABASE"}}
-execution: {lease_ttl: LEASE, sweep_interval: 200ms, drain: {delay: 500ms, timeout: 10s}}
+session: {SESSION}
+execution: {lease_ttl: LEASE, sweep_interval: 200ms, max_recoveries: RECOVERIES, drain: {delay: DELAY, timeout: 10s}}
 providers: {local: {type: openai_compatible, base_url: "MODEL"}}
 tools:
 TOOLS
@@ -193,6 +206,9 @@ AGENTS
 	config = strings.NewReplacer("DESK", p.desk.URL, "TIMEOUT", cmp.Or(w.timeout, "1s")).Replace(config)
 	if err := os.WriteFile(p.config(), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
+	}
+	if p.store.init {
+		p.run("store", "init")
 	}
 	return p
 }
