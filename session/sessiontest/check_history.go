@@ -3,7 +3,6 @@ package sessiontest
 import (
 	"context"
 	"slices"
-	"sync/atomic"
 
 	"github.com/agentkernel/agentkernel/session"
 )
@@ -20,8 +19,10 @@ func history(ctx context.Context, stores []session.Store, clients, calls int, se
 	for n := range clients {
 		all = append(all, r.client(n, stores[n%len(stores)]))
 	}
-	var made atomic.Int64
-	r.work(all, func() bool { return made.Add(1) > int64(clients*calls) }, ctx)
+	r.work(ctx, all, func(c *client) bool {
+		c.acts++
+		return c.acts > calls
+	})
 	for key, ops := range r.ops {
 		if p := explain(key, ops, r.cfg.Search); p != "" {
 			r.report.Problems = append(r.report.Problems, p)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -41,6 +42,11 @@ func (c *Course) Ended(n int) { c.wait(n, func(r *HistoryReport) int { return r.
 
 // Won waits until n more appends were acknowledged.
 func (c *Course) Won(n int) { c.wait(n, func(r *HistoryReport) int { return r.Won }) }
+
+// Failed waits until n more calls have failed: were not sent, have an unknown outcome, or are reads without an answer.
+func (c *Course) Failed(n int) {
+	c.wait(n, func(r *HistoryReport) int { return r.NotSent + r.Unknown + r.Failed })
+}
 
 // Clients is how many there are.
 func (c *Course) Clients() int { return c.r.cfg.Clients }
@@ -102,14 +108,14 @@ func RecordHistory(ctx context.Context, open func(context.Context) (session.Stor
 		defer close(over)
 		r.suffer(ctx, nemesis)
 	}()
-	r.work(clients, func() bool {
+	r.work(ctx, clients, func(*client) bool {
 		select {
 		case <-over:
 			return ctx.Err() != nil || r.enough()
 		default:
 			return false
 		}
-	}, ctx)
+	})
 	r.recover(ctx, clients)
 	r.readAll(ctx, open)
 	r.conclude(nemesis != nil)
@@ -130,13 +136,13 @@ func (r *recorder) suffer(ctx context.Context, nemesis Nemesis) {
 }
 
 // work has every client make calls until done.
-func (r *recorder) work(clients []*client, done func() bool, ctx context.Context) {
+func (r *recorder) work(ctx context.Context, clients []*client, done func(*client) bool) {
 	var wg sync.WaitGroup
 	for _, c := range clients {
 		wg.Go(func() {
 			pace := newPace(r.cfg.Pace)
 			defer pace.stop()
-			for !done() {
+			for !done(c) {
 				c.act(ctx)
 				pace.wait(ctx)
 			}
@@ -157,6 +163,7 @@ func newPace(d time.Duration) pace {
 
 func (p pace) wait(ctx context.Context) {
 	if p.tick == nil {
+		runtime.Gosched() // else one client may do everything, where the store has nothing to wait for
 		return
 	}
 	select {
@@ -239,7 +246,7 @@ func (r *recorder) conclude(hurt bool) {
 		rep.Faults[s.fault]++
 	}
 	rep.Struck = r.struck()
-	if rep.Won*10 < rep.Calls || rep.Reads*10 < rep.Calls {
+	if enough := r.cfg.AtLeast / 20; rep.Won < max(1, enough) || rep.Reads < max(1, enough) {
 		rep.Problems = append(rep.Problems, fmt.Sprintf("of %d calls only %d were acknowledged appends and %d reads that answered: too little was checked", rep.Calls, rep.Won, rep.Reads))
 	}
 	if hurt && rep.Struck == 0 {

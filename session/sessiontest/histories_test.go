@@ -30,7 +30,7 @@ func appendsOf(do func(n int64, append func() error) error) func(*broken) {
 	var n atomic.Int64
 	return func(b *broken) {
 		b.append = func(ctx context.Context, k session.Key, at session.Position, rec session.Record, next session.Attention) error {
-			return do(n.Add(1), func() error { return b.Store.Append(ctx, k, at, rec, next) })
+			return do(n.Add(1), func() error { return b.Store.Append(context.WithoutCancel(ctx), k, at, rec, next) })
 		}
 	}
 }
@@ -145,15 +145,6 @@ func TestAWriteThatLandsAfterItWasSaidNotToBeSentIsCaught(t *testing.T) {
 }
 
 func keep(late []func() error, do func() error) []func() error { return append(late, do) }
-
-// roughly is a nemesis for stores that fail by themselves: it is there while n calls end.
-func roughly(n int) Nemesis {
-	return func(_ context.Context, c *Course) {
-		healed := c.Hurt("bad luck")
-		c.Ended(n)
-		healed()
-	}
-}
 
 func TestLostAnswersLateWritesAndRefusalsHaveAnOrder(t *testing.T) {
 	for seed := range uint64(5) {

@@ -25,6 +25,7 @@ type client struct {
 	behind *session.Key                     // a session that has moved on, to be read next
 	doubt  *step                            // an append of unknown outcome, to be sent again or looked for
 	made   int                              // records
+	acts   int                              // for who bounds them
 	last   error                            // of the last read
 }
 
