@@ -1,0 +1,2 @@
+// Package redis keeps sessions in Redis.
+package redis
