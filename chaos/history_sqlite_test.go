@@ -243,7 +243,7 @@ func TestHistoriesOnSQLiteUnderKillAndPauseHaveAnOrder(t *testing.T) {
 	table := newTable(t)
 	h := startHolders(t)
 	victim{
-		store: "sqlite", fault: "kill", by: "kill -9 of the processes that hold the file", open: h.open,
+		store: "sqlite", fault: "kill", by: "kill -9 of the processes that hold the file", rounds: 4, open: h.open,
 		hurt: func(round int) func() {
 			h.each(round, func(i int) { h.all[i].Kill() })
 			return func() { h.each(round, h.start) }
@@ -251,7 +251,7 @@ func TestHistoriesOnSQLiteUnderKillAndPauseHaveAnOrder(t *testing.T) {
 	}.endure(t, table)
 	h = startHolders(t)
 	victim{
-		store: "sqlite", fault: "pause", by: "SIGSTOP of the processes that hold the file", open: h.open,
+		store: "sqlite", fault: "pause", by: "SIGSTOP of the processes that hold the file", rounds: 4, open: h.open,
 		hurt: func(round int) func() {
 			h.each(round, func(i int) { h.all[i].Freeze() })
 			return func() { h.each(round, func(i int) { h.all[i].Thaw() }) }

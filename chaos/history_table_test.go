@@ -35,8 +35,8 @@ func (t *table) add(v victim, r sessiontest.HistoryReport) {
 	case len(r.Problems) > 0:
 		verdict = fmt.Sprintf("%d PROBLEMS", len(r.Problems))
 	}
-	t.lines = append(t.lines, fmt.Sprintf("%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d (%d)\t%d\t%s\t%s\n", v.store, v.fault, v.by, faults, r.Struck,
-		r.Sessions, r.Calls, r.Won, r.Claims, r.Conflicts, r.Unknown, r.Landed, r.NotSent, r.Recovered.Round(time.Millisecond), verdict))
+	t.lines = append(t.lines, fmt.Sprintf("%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d (%d)\t%d\t%d\t%s\t%s\n", v.store, v.fault, v.by, faults, r.Struck,
+		r.Sessions, r.Calls, r.Won, r.Claims, r.Conflicts, r.Unknown, r.Landed, r.Lost, r.NotSent, r.Recovered.Round(time.Millisecond), verdict))
 }
 
 func (t *table) print() {
@@ -45,7 +45,7 @@ func (t *table) print() {
 	}
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprint(w, "store\tfault\tby\tfaults\tstruck\tsessions\tcalls\tappends\tclaims\tconflicts\tunknown (landed)\tnot sent\tback after\thistory\n")
+	fmt.Fprint(w, "store\tfault\tby\tfaults\tstruck\tsessions\tcalls\tappends\tclaims\tconflicts\tunknown (landed)\tlost\tnot sent\tback after\thistory\n")
 	fmt.Fprint(w, strings.Join(t.lines, ""))
 	_ = w.Flush()
 	t.tb.Log("\n" + b.String())

@@ -13,11 +13,12 @@ import (
 
 // victim is a store on real servers, and one way to hurt them.
 type victim struct {
-	store string // with its level
-	fault string
-	by    string // what does it
-	open  func(context.Context) (session.Store, error)
-	hurt  func(round int) (heal func())
+	store  string // with its level
+	fault  string
+	by     string // what does it
+	open   func(context.Context) (session.Store, error)
+	hurt   func(round int) (heal func())
+	rounds int // how often the fault strikes
 	// slow says that the fault makes calls slow, so that not all of them fail.
 	slow bool
 	// loses says that the store, so set up, may lose acknowledged writes to this fault: what is found is told, and is no
@@ -25,11 +26,8 @@ type victim struct {
 	loses bool
 }
 
-// historyRounds is how often each fault strikes in one history.
-const historyRounds = 3
-
 func (v victim) nemesis(_ context.Context, c *sessiontest.Course) {
-	for round := range historyRounds {
+	for round := range v.rounds {
 		c.Won(60)
 		healed := c.Hurt(v.fault)
 		heal := v.hurt(round)

@@ -50,15 +50,16 @@ func (w *wires) next() (string, error) {
 type cut struct {
 	name  string
 	toxic string
+	slow  bool // calls need not fail
 }
 
 // cuts are what partitions look like to a client. Times are in milliseconds; the one of latency is longer than a call may
 // take, so that a request comes to the server when nobody waits for it any more.
 var cuts = []cut{
-	{"answers are lost", `{"type":"timeout","stream":"downstream","attributes":{"timeout":0}}`},
-	{"requests are lost", `{"type":"timeout","stream":"upstream","attributes":{"timeout":0}}`},
-	{"requests come late", `{"type":"latency","stream":"upstream","attributes":{"latency":1300}}`},
-	{"connections are reset", `{"type":"reset_peer","stream":"downstream","attributes":{"timeout":0}}`},
+	{"answers are lost", `{"type":"timeout","stream":"downstream","attributes":{"timeout":0}}`, false},
+	{"requests are lost", `{"type":"timeout","stream":"upstream","attributes":{"timeout":0}}`, false},
+	{"requests come late", `{"type":"latency","stream":"upstream","attributes":{"latency":1300}}`, false},
+	{"connections are reset", `{"type":"reset_peer","stream":"downstream","attributes":{"timeout":0}}`, false},
 }
 
 // apply hurts every second connection, or in odd rounds all of them, and returns what heals them.

@@ -235,7 +235,7 @@ func (r *recorder) conclude(hurt bool) {
 	rep.Sessions = len(r.ops)
 	for _, key := range r.order {
 		if ops := r.ops[key]; len(ops) > 0 {
-			rep.Landed += landed(ops)
+			r.compare(ops)
 			if p := explain(key, ops, r.cfg.Search); p != "" {
 				rep.Problems = append(rep.Problems, p)
 			}

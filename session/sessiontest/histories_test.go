@@ -46,7 +46,7 @@ func TestAHistoryOfACorrectStoreHasAnOrderAndSaysWhatItIsMadeOf(t *testing.T) {
 	if rep.Calls < 1000 || rep.Sessions < 10 || rep.Won == 0 || rep.Claims == 0 || rep.Conflicts == 0 || rep.Reads == 0 {
 		t.Errorf("the history is made of too little: %s", rep)
 	}
-	if rep.NotSent+rep.Unknown+rep.Failed+rep.Struck != 0 {
+	if rep.NotSent+rep.Unknown+rep.Failed+rep.Struck+rep.Lost != 0 {
 		t.Errorf("nothing was hurt, and calls failed: %s", rep)
 	}
 }
@@ -103,6 +103,9 @@ func TestRecordedHistoriesCatchBrokenStores(t *testing.T) {
 				}
 				if !strings.Contains(rep.Problems[0], "no order of its") && !strings.Contains(rep.Problems[0], "was never written") {
 					t.Errorf("found, but not for what it is: %s", rep.Problems[0])
+				}
+				if lost := name == "an acknowledged append that is lost"; lost && rep.Lost == 0 {
+					t.Errorf("the report does not say that something was lost: %s", rep)
 				}
 				first, _, _ := strings.Cut(rep.Problems[0], "\n")
 				t.Logf("caught with seed %d: %s", seed+1, first)

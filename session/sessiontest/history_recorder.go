@@ -139,17 +139,23 @@ func (r *recorder) struck() int {
 	return n
 }
 
-// landed counts the appends of unknown outcome whose record is there at the end.
-func landed(ops []porcupine.Operation) (n int) {
+// compare counts what the last read of a session has of its appends, and what it has not.
+func (r *recorder) compare(ops []porcupine.Operation) {
 	last := slices.IndexFunc(ops, func(op porcupine.Operation) bool { return op.Input.(step).verb == finishes })
 	if last < 0 {
-		return 0
+		return
 	}
+	there := ops[last].Output.(outcome).seen.ids
 	for _, op := range ops {
 		in := op.Input.(step)
-		if in.verb == appends && op.Output.(outcome).answer == unknown && strings.Contains(ops[last].Output.(outcome).seen.ids, in.rec.ID) {
-			n++
+		if in.verb != appends {
+			continue
+		}
+		switch kept := strings.Contains(there, in.rec.ID); {
+		case op.Output.(outcome).answer == unknown && kept:
+			r.report.Landed++
+		case op.Output.(outcome).answer == won && !kept:
+			r.report.Lost++
 		}
 	}
-	return n
 }

@@ -55,6 +55,7 @@ type HistoryReport struct {
 	NotSent   int // writes that did not reach the store
 	Unknown   int // writes of unknown outcome
 	Landed    int // of those, whose record is there at the end
+	Lost      int // appends that were acknowledged, and whose record is not there at the end
 	Reads     int // reads and looks at heads that answered
 	Failed    int // reads and looks at heads that did not
 
@@ -74,6 +75,6 @@ func (r HistoryReport) String() string {
 	if len(names) > 0 {
 		faults = strings.Join(names, ", ")
 	}
-	return fmt.Sprintf("%d calls on %d sessions: %d appends done (%d claims), %d conflicts, %d not sent, %d unknown (%d of them landed), %d reads (%d failed); %s, %d calls struck, all handles back after %s",
-		r.Calls, r.Sessions, r.Won, r.Claims, r.Conflicts, r.NotSent, r.Unknown, r.Landed, r.Reads, r.Failed, faults, r.Struck, r.Recovered.Round(time.Millisecond))
+	return fmt.Sprintf("%d calls on %d sessions: %d appends done (%d claims), %d conflicts, %d not sent, %d unknown (%d of them landed), %d acknowledged and lost, %d reads (%d failed); %s, %d calls struck, all handles back after %s",
+		r.Calls, r.Sessions, r.Won, r.Claims, r.Conflicts, r.NotSent, r.Unknown, r.Landed, r.Lost, r.Reads, r.Failed, faults, r.Struck, r.Recovered.Round(time.Millisecond))
 }

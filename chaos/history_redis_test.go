@@ -1,0 +1,129 @@
+//go:build unix
+
+package chaos
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/agentkernel/agentkernel/internal/servers"
+	"github.com/agentkernel/agentkernel/session"
+	"github.com/agentkernel/agentkernel/store/redis"
+)
+
+// openRedis opens handles on one place in a Redis.
+func openRedis(url string, cfg redis.Config) func(context.Context) (session.Store, error) {
+	return func(ctx context.Context) (session.Store, error) { return redis.Open(ctx, url, cfg) }
+}
+
+func TestHistoriesOnRedisUnderKillPauseAndPartitionHaveAnOrder(t *testing.T) {
+	table := newTable(t)
+	server := servers.Redis(t, "--appendonly", "yes", "--appendfsync", "always")
+	const store = "redis, async, appendfsync always"
+	victim{
+		store: store, fault: "kill", by: "kill -9 and start of redis-server", rounds: 3, open: openRedis(server.URL, redis.Config{Prefix: "kill:"}),
+		hurt: func(int) func() { server.Kill(); return server.Start },
+	}.endure(t, table)
+	victim{
+		store: store, fault: "pause", by: "SIGSTOP of redis-server", rounds: 3, open: openRedis(server.URL, redis.Config{Prefix: "pause:"}),
+		hurt: func(int) func() { server.Freeze(); return server.Thaw },
+	}.endure(t, table)
+	for _, c := range cuts {
+		w := newWires(t, server.Addr)
+		victim{
+			store: store, fault: "partition: " + c.name, by: "toxiproxy before each handle", rounds: 2, slow: c.slow,
+			open: func(ctx context.Context) (session.Store, error) {
+				addr, err := w.next()
+				if err != nil {
+					return nil, err
+				}
+				return redis.Open(ctx, "redis://"+addr, redis.Config{Prefix: c.name + ":"})
+			},
+			hurt: func(round int) func() { return w.apply(c, round) },
+		}.endure(t, table)
+	}
+}
+
+func TestHistoriesOnRedisSentinelUnderFailoverHaveAnOrder(t *testing.T) {
+	table := newTable(t)
+	s := servers.Sentinel(t, 2)
+	level := redis.Config{Prefix: "kill:", Durability: redis.Replicated}
+	victim{
+		store: "redis sentinel, replicated", fault: "failover", by: "kill -9 of the primary", rounds: 3, open: openRedis(s.URL, level),
+		hurt: func(int) func() {
+			old := s.Primary()
+			old.Kill()
+			return func() {
+				primary := s.Promoted(old)
+				old.Start()
+				follow(t, s.Servers, primary)
+			}
+		},
+	}.endure(t, table)
+	level.Prefix = "freeze:"
+	victim{
+		store: "redis sentinel, replicated", fault: "failover", by: "SIGSTOP of the primary, which wakes up later", rounds: 3, open: openRedis(s.URL, level), loses: true,
+		hurt: func(int) func() {
+			old := s.Primary()
+			old.Freeze()
+			return func() {
+				primary := s.Promoted(old)
+				old.Thaw()
+				follow(t, s.Servers, primary)
+			}
+		},
+	}.endure(t, table)
+}
+
+func TestHistoriesOnRedisClusterUnderFailoverHaveAnOrder(t *testing.T) {
+	table := newTable(t)
+	c := servers.Cluster(t, 3, 2)
+	level := redis.Config{Prefix: "kill:", Durability: redis.Replicated}
+	victim{
+		store: "redis cluster, replicated", fault: "failover", by: "kill -9 of a master", rounds: 3, open: openRedis(c.URL, level),
+		hurt: func(round int) func() {
+			slot := round * 5500
+			old := c.PrimaryOf(slot)
+			old.Kill()
+			return func() {
+				c.Promoted(slot, old)
+				old.Start()
+			}
+		},
+	}.endure(t, table)
+	level.Prefix = "freeze:"
+	victim{
+		store: "redis cluster, replicated", fault: "failover", by: "SIGSTOP of a master, which wakes up later", rounds: 3, open: openRedis(c.URL, level), loses: true,
+		hurt: func(round int) func() {
+			slot := round * 5500
+			old := c.PrimaryOf(slot)
+			old.Freeze()
+			return func() {
+				c.Promoted(slot, old)
+				old.Thaw()
+			}
+		},
+	}.endure(t, table)
+}
+
+// follow waits until all other servers copy the primary: a failover needs a replica that is up to date.
+func follow(t *testing.T, all []*servers.RedisServer, primary *servers.RedisServer) {
+	t.Helper()
+	for _, r := range all {
+		if r == primary {
+			continue
+		}
+		servers.WaitUntil(t, "a server follows the new primary", func(ctx context.Context) error {
+			role, err := r.Info(ctx, "replication", "role")
+			if err != nil || role != "slave" {
+				return errors.Join(err, errors.New("it has the role "+role))
+			}
+			link, err := r.Info(ctx, "replication", "master_link_status")
+			if err != nil || link != "up" {
+				return errors.Join(err, errors.New("its link is "+link))
+			}
+			return nil
+		})
+	}
+}
