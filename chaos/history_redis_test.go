@@ -50,27 +50,27 @@ func TestHistoriesOnRedisSentinelUnderFailoverHaveAnOrder(t *testing.T) {
 	s := servers.Sentinel(t, 2)
 	level := redis.Config{Prefix: "kill:", Durability: redis.Replicated}
 	victim{
-		store: "redis sentinel, replicated", fault: "failover", by: "kill -9 of the primary", rounds: 3, open: openRedis(s.URL, level),
+		store: "redis sentinel, replicated", fault: "failover", by: "kill -9 of the primary", rounds: 2, open: openRedis(s.URL, level),
 		hurt: func(int) func() {
 			old := s.Primary()
 			old.Kill()
 			return func() {
 				primary := s.Promoted(old)
 				old.Start()
-				follow(t, s.Servers, primary)
+				follow(t, primary)
 			}
 		},
 	}.endure(t, table)
 	level.Prefix = "freeze:"
 	victim{
-		store: "redis sentinel, replicated", fault: "failover", by: "SIGSTOP of the primary, which wakes up later", rounds: 3, open: openRedis(s.URL, level), loses: true,
+		store: "redis sentinel, replicated", fault: "failover", by: "SIGSTOP of the primary, which wakes up later", rounds: 2, open: openRedis(s.URL, level), loses: true,
 		hurt: func(int) func() {
 			old := s.Primary()
 			old.Freeze()
 			return func() {
 				primary := s.Promoted(old)
 				old.Thaw()
-				follow(t, s.Servers, primary)
+				follow(t, primary)
 			}
 		},
 	}.endure(t, table)
@@ -107,23 +107,15 @@ func TestHistoriesOnRedisClusterUnderFailoverHaveAnOrder(t *testing.T) {
 	}.endure(t, table)
 }
 
-// follow waits until all other servers copy the primary: a failover needs a replica that is up to date.
-func follow(t *testing.T, all []*servers.RedisServer, primary *servers.RedisServer) {
+// follow waits until one of the other servers copies the primary: without one nothing could take its place, and no append
+// at this level would count.
+func follow(t *testing.T, primary *servers.RedisServer) {
 	t.Helper()
-	for _, r := range all {
-		if r == primary {
-			continue
+	servers.WaitUntil(t, "a server follows the new primary", func(ctx context.Context) error {
+		n, err := primary.Info(ctx, "replication", "connected_slaves")
+		if err == nil && n == "0" {
+			err = errors.New("none does")
 		}
-		servers.WaitUntil(t, "a server follows the new primary", func(ctx context.Context) error {
-			role, err := r.Info(ctx, "replication", "role")
-			if err != nil || role != "slave" {
-				return errors.Join(err, errors.New("it has the role "+role))
-			}
-			link, err := r.Info(ctx, "replication", "master_link_status")
-			if err != nil || link != "up" {
-				return errors.Join(err, errors.New("its link is "+link))
-			}
-			return nil
-		})
-	}
+		return err
+	})
 }

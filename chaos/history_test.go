@@ -45,7 +45,7 @@ func (v victim) nemesis(_ context.Context, c *sessiontest.Course) {
 // endure runs a history and adds a line to the table.
 func (v victim) endure(t *testing.T, table *table) {
 	t.Helper()
-	cfg := sessiontest.HistoryConfig{Pace: 2 * time.Millisecond, Timeout: time.Second, Calls: 50}
+	cfg := sessiontest.HistoryConfig{Pace: 4 * time.Millisecond, Timeout: time.Second, Calls: 50}
 	report := sessiontest.RecordHistory(t.Context(), v.open, v.nemesis, cfg)
 	table.add(v, report)
 	for _, p := range report.Problems {
