@@ -18,40 +18,39 @@ func openRedis(url string, cfg redis.Config) func(context.Context) (session.Stor
 }
 
 func TestHistoriesOnRedisUnderKillPauseAndPartitionHaveAnOrder(t *testing.T) {
+	t.Parallel()
 	table := newTable(t)
 	server := servers.Redis(t, "--appendonly", "yes", "--appendfsync", "always")
 	const store = "redis, async, appendfsync always"
 	victim{
-		store: store, fault: "kill", by: "kill -9 and start of redis-server", rounds: 3, open: openRedis(server.URL, redis.Config{Prefix: "kill:"}),
-		hurt: func(int) func() { server.Kill(); return server.Start },
+		store: store, by: "kill -9 and start of redis-server", rounds: 3, open: openRedis(server.URL, redis.Config{Prefix: "kill:"}),
+		faults: one("kill", func(int) func() { server.Kill(); return server.Start }),
 	}.endure(t, table)
 	victim{
-		store: store, fault: "pause", by: "SIGSTOP of redis-server", rounds: 3, open: openRedis(server.URL, redis.Config{Prefix: "pause:"}),
-		hurt: func(int) func() { server.Freeze(); return server.Thaw },
+		store: store, by: "SIGSTOP of redis-server", rounds: 3, open: openRedis(server.URL, redis.Config{Prefix: "pause:"}),
+		faults: one("pause", func(int) func() { server.Freeze(); return server.Thaw }),
 	}.endure(t, table)
-	for _, c := range cuts {
-		w := newWires(t, server.Addr)
-		victim{
-			store: store, fault: "partition: " + c.name, by: "toxiproxy before each handle", rounds: 2, slow: c.slow,
-			open: func(ctx context.Context) (session.Store, error) {
-				addr, err := w.next()
-				if err != nil {
-					return nil, err
-				}
-				return redis.Open(ctx, "redis://"+addr, redis.Config{Prefix: c.name + ":"})
-			},
-			hurt: func(round int) func() { return w.apply(c, round) },
-		}.endure(t, table)
-	}
+	w := newWires(t, server.Addr)
+	victim{
+		store: store, by: "toxiproxy before each handle", rounds: 2, faults: w.faults(),
+		open: func(ctx context.Context) (session.Store, error) {
+			addr, err := w.next()
+			if err != nil {
+				return nil, err
+			}
+			return redis.Open(ctx, "redis://"+addr, redis.Config{Prefix: "cut:"})
+		},
+	}.endure(t, table)
 }
 
 func TestHistoriesOnRedisSentinelUnderFailoverHaveAnOrder(t *testing.T) {
+	t.Parallel()
 	table := newTable(t)
 	s := servers.Sentinel(t, 2)
 	level := redis.Config{Prefix: "kill:", Durability: redis.Replicated}
 	victim{
-		store: "redis sentinel, replicated", fault: "failover", by: "kill -9 of the primary", rounds: 2, open: openRedis(s.URL, level),
-		hurt: func(int) func() {
+		store: "redis sentinel, replicated", by: "kill -9 of the primary", rounds: 2, open: openRedis(s.URL, level),
+		faults: one("failover", func(int) func() {
 			old := s.Primary()
 			old.Kill()
 			return func() {
@@ -59,12 +58,12 @@ func TestHistoriesOnRedisSentinelUnderFailoverHaveAnOrder(t *testing.T) {
 				old.Start()
 				follow(t, primary)
 			}
-		},
+		}),
 	}.endure(t, table)
 	level.Prefix = "freeze:"
 	victim{
-		store: "redis sentinel, replicated", fault: "failover", by: "SIGSTOP of the primary, which wakes up later", rounds: 2, open: openRedis(s.URL, level), loses: true,
-		hurt: func(int) func() {
+		store: "redis sentinel, replicated", by: "SIGSTOP of the primary, which wakes up later", rounds: 2, open: openRedis(s.URL, level), loses: true,
+		faults: one("failover", func(int) func() {
 			old := s.Primary()
 			old.Freeze()
 			return func() {
@@ -72,17 +71,18 @@ func TestHistoriesOnRedisSentinelUnderFailoverHaveAnOrder(t *testing.T) {
 				old.Thaw()
 				follow(t, primary)
 			}
-		},
+		}),
 	}.endure(t, table)
 }
 
 func TestHistoriesOnRedisClusterUnderFailoverHaveAnOrder(t *testing.T) {
+	t.Parallel()
 	table := newTable(t)
 	c := servers.Cluster(t, 3, 2)
 	level := redis.Config{Prefix: "kill:", Durability: redis.Replicated}
 	victim{
-		store: "redis cluster, replicated", fault: "failover", by: "kill -9 of a master", rounds: 3, open: openRedis(c.URL, level),
-		hurt: func(round int) func() {
+		store: "redis cluster, replicated", by: "kill -9 of a master", rounds: 3, open: openRedis(c.URL, level),
+		faults: one("failover", func(round int) func() {
 			slot := round * 5500
 			old := c.PrimaryOf(slot)
 			old.Kill()
@@ -90,12 +90,12 @@ func TestHistoriesOnRedisClusterUnderFailoverHaveAnOrder(t *testing.T) {
 				c.Promoted(slot, old)
 				old.Start()
 			}
-		},
+		}),
 	}.endure(t, table)
 	level.Prefix = "freeze:"
 	victim{
-		store: "redis cluster, replicated", fault: "failover", by: "SIGSTOP of a master, which wakes up later", rounds: 3, open: openRedis(c.URL, level), loses: true,
-		hurt: func(round int) func() {
+		store: "redis cluster, replicated", by: "SIGSTOP of a master, which wakes up later", rounds: 3, open: openRedis(c.URL, level), loses: true,
+		faults: one("failover", func(round int) func() {
 			slot := round * 5500
 			old := c.PrimaryOf(slot)
 			old.Freeze()
@@ -103,7 +103,7 @@ func TestHistoriesOnRedisClusterUnderFailoverHaveAnOrder(t *testing.T) {
 				c.Promoted(slot, old)
 				old.Thaw()
 			}
-		},
+		}),
 	}.endure(t, table)
 }
 

@@ -240,21 +240,22 @@ func (h *holders) each(round int, do func(i int)) {
 }
 
 func TestHistoriesOnSQLiteUnderKillAndPauseHaveAnOrder(t *testing.T) {
+	t.Parallel()
 	table := newTable(t)
 	h := startHolders(t)
 	victim{
-		store: "sqlite", fault: "kill", by: "kill -9 of the processes that hold the file", rounds: 4, open: h.open,
-		hurt: func(round int) func() {
+		store: "sqlite", by: "kill -9 of the processes that hold the file", rounds: 4, open: h.open,
+		faults: one("kill", func(round int) func() {
 			h.each(round, func(i int) { h.all[i].Kill() })
 			return func() { h.each(round, h.start) }
-		},
+		}),
 	}.endure(t, table)
 	h = startHolders(t)
 	victim{
-		store: "sqlite", fault: "pause", by: "SIGSTOP of the processes that hold the file", rounds: 4, open: h.open,
-		hurt: func(round int) func() {
+		store: "sqlite", by: "SIGSTOP of the processes that hold the file", rounds: 4, open: h.open,
+		faults: one("pause", func(round int) func() {
 			h.each(round, func(i int) { h.all[i].Freeze() })
 			return func() { h.each(round, func(i int) { h.all[i].Thaw() }) }
-		},
+		}),
 	}.endure(t, table)
 }

@@ -25,9 +25,10 @@ func newTable(tb testing.TB) *table {
 }
 
 func (t *table) add(v victim, r sessiontest.HistoryReport) {
-	faults, verdict := 0, "linearizable"
-	for _, n := range r.Faults {
-		faults += n
+	verdict := "linearizable"
+	var faults []string
+	for _, b := range v.faults {
+		faults = append(faults, fmt.Sprintf("%d x %s", r.Faults[b.name], b.name))
 	}
 	switch {
 	case len(r.Problems) > 0 && v.loses:
@@ -35,8 +36,7 @@ func (t *table) add(v victim, r sessiontest.HistoryReport) {
 	case len(r.Problems) > 0:
 		verdict = fmt.Sprintf("%d PROBLEMS", len(r.Problems))
 	}
-	t.lines = append(t.lines, fmt.Sprintf("%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d (%d)\t%d\t%d\t%s\t%s\n", v.store, v.fault, v.by, faults, r.Struck,
-		r.Sessions, r.Calls, r.Won, r.Claims, r.Conflicts, r.Unknown, r.Landed, r.Lost, r.NotSent, r.Recovered.Round(time.Millisecond), verdict))
+	t.lines = append(t.lines, fmt.Sprintf("%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d (%d)\t%d\t%d\t%s\t%s\n", v.store, strings.Join(faults, ", "), v.by, r.Struck, r.Sessions, r.Calls, r.Won, r.Claims, r.Conflicts, r.Unknown, r.Landed, r.Lost, r.NotSent, r.Recovered.Round(time.Millisecond), verdict))
 }
 
 func (t *table) print() {
@@ -45,7 +45,7 @@ func (t *table) print() {
 	}
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprint(w, "store\tfault\tby\tfaults\tstruck\tsessions\tcalls\tappends\tclaims\tconflicts\tunknown (landed)\tlost\tnot sent\tback after\thistory\n")
+	fmt.Fprint(w, "store\tfaults\tby\tcalls struck\tsessions\tcalls\tappends\tclaims\tconflicts\tunknown (landed)\tlost\tnot sent\tback after\thistory\n")
 	fmt.Fprint(w, strings.Join(t.lines, ""))
 	_ = w.Flush()
 	t.tb.Log("\n" + b.String())

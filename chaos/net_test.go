@@ -50,16 +50,15 @@ func (w *wires) next() (string, error) {
 type cut struct {
 	name  string
 	toxic string
-	slow  bool // calls need not fail
 }
 
 // cuts are what partitions look like to a client. Times are in milliseconds; the one of latency is longer than a call may
 // take, so that a request comes to the server when nobody waits for it any more.
 var cuts = []cut{
-	{"answers are lost", `{"type":"timeout","stream":"downstream","attributes":{"timeout":0}}`, false},
-	{"requests are lost", `{"type":"timeout","stream":"upstream","attributes":{"timeout":0}}`, false},
-	{"requests come late", `{"type":"latency","stream":"upstream","attributes":{"latency":1300}}`, false},
-	{"connections are reset", `{"type":"reset_peer","stream":"downstream","attributes":{"timeout":0}}`, false},
+	{"partition (answers lost)", `{"type":"timeout","stream":"downstream","attributes":{"timeout":0}}`},
+	{"partition (requests lost)", `{"type":"timeout","stream":"upstream","attributes":{"timeout":0}}`},
+	{"partition (requests late)", `{"type":"latency","stream":"upstream","attributes":{"latency":800}}`},
+	{"partition (reset)", `{"type":"reset_peer","stream":"downstream","attributes":{"timeout":0}}`},
 }
 
 // apply hurts every second connection, or in odd rounds all of them, and returns what heals them.
@@ -80,4 +79,12 @@ func (w *wires) apply(c cut, round int) (heal func()) {
 			p.Toxics.ResetToxics(context.Background())
 		}
 	}
+}
+
+// faults are all cuts.
+func (w *wires) faults() (all []blow) {
+	for _, c := range cuts {
+		all = append(all, blow{c.name, func(round int) func() { return w.apply(c, round) }})
+	}
+	return all
 }

@@ -237,6 +237,7 @@ func (r *recorder) conclude(hurt bool) {
 		if ops := r.ops[key]; len(ops) > 0 {
 			r.compare(ops)
 			if p := explain(key, ops, r.cfg.Search); p != "" {
+				rep.Unordered++
 				rep.Problems = append(rep.Problems, p)
 			}
 		}

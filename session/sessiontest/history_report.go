@@ -63,7 +63,8 @@ type HistoryReport struct {
 	Struck    int            // calls that were under way while something was hurt
 	Recovered time.Duration  // from the last healing until every handle had appended again
 
-	Problems []string // violations, and what kept the run from showing anything
+	Unordered int      // sessions without an order that explains the answers
+	Problems  []string // one for each of them, and what else was wrong, or kept the run from showing anything
 }
 
 // String is the report in one line, without the problems.
