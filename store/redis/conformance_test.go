@@ -6,6 +6,7 @@ import (
 	"os"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -29,6 +30,7 @@ func conform(t *testing.T, url string, cfg redis.Config) {
 		Shared: true, Durable: true,
 		Place: func(testing.TB) func(context.Context) (session.Store, error) {
 			cfg := cfg
+			cfg.OpTimeout, cfg.WaitTimeout = 30*time.Second, 10*time.Second // the machine may be busy
 			cfg.Prefix = fmt.Sprintf("test:%d:%d:", os.Getpid(), places.Add(1))
 			return func(ctx context.Context) (session.Store, error) { return redis.Open(ctx, url, cfg) }
 		},

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
@@ -14,8 +15,12 @@ import (
 // is dead, nobody is left to redirect.
 const reload = 500 * time.Millisecond
 
+// quiet: go-redis prints what it meets to the standard error output. Whoever calls us is told, and decides what to print.
+var quiet sync.Once
+
 // dial makes the client; it connects when it is used. Why these settings: docs/adr/0019-redis-client.md.
 func (s *Store) dial(t target) {
+	quiet.Do(logging.Disable)
 	switch t.kind {
 	case "cluster":
 		s.cluster = goredis.NewClusterClient(&goredis.ClusterOptions{

@@ -70,7 +70,7 @@ const maxRounds = 6
 // do runs calls, those of one server in one go and the servers beside each other, and fills in what became of each. It
 // returns when all have an answer, or ctx or the time for one operation has ended.
 func (s *Store) do(ctx context.Context, limit time.Duration, calls ...*call) {
-	if err := s.begin(len(calls)); err != nil {
+	if err := s.begin(); err != nil {
 		for _, c := range calls {
 			c.err = err
 		}
@@ -192,7 +192,7 @@ func (s *Store) send(ctx context.Context, node *goredis.Client, all []*attempt, 
 		if waits[n] != nil && o.err == nil {
 			o.acked, _ = waits[n].Int64() // on an error nobody is known to have it
 		}
-		broken = broken || o.err != nil && !refusedWord(o.err)
+		broken = broken || o.err != nil && !answered(o.err)
 		out[i] = o
 	}
 	if broken && s.cluster != nil {
@@ -200,8 +200,8 @@ func (s *Store) send(ctx context.Context, node *goredis.Client, all []*attempt, 
 	}
 }
 
-// refusedWord reports that err came from the server, so that the server is there.
-func refusedWord(err error) bool {
+// answered reports that err came from the server, so that the server is there.
+func answered(err error) bool {
 	var reply goredis.Error
 	return errors.As(err, &reply)
 }
@@ -255,7 +255,7 @@ func (s *Store) follow(ctx context.Context, a *attempt, err error, round int) bo
 }
 
 // begin counts a call that runs, unless the store is closed.
-func (s *Store) begin(int) error {
+func (s *Store) begin() error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.closed {

@@ -2,23 +2,18 @@ package redis
 
 import (
 	"context"
-	"time"
-
-	goredis "github.com/redis/go-redis/v9"
-
-	"github.com/agentkernel/agentkernel/session"
+	"fmt"
 )
 
-// Init writes what the store is made with, unless it is there already; see session.Initializer.
+// Init writes what the store is made with, unless it is there already; see session.Initializer. Redis needs nothing else.
 func (s *Store) Init(ctx context.Context) ([]string, error) {
-	_, _, err := s.readMeta(ctx, "redis.Init", true)
-	return nil, err
-}
-
-// Examine judges the servers' set-up; see session.Examiner.
-func (s *Store) Examine(ctx context.Context) ([]session.Finding, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.OpTimeout)
-	defer cancel()
-	_ = time.Now
-	return nil, s.each(ctx, func(c *goredis.Client) error { return nil })
+	const op = "redis.Init"
+	if err := s.ready(ctx, op); err != nil {
+		return nil, err
+	}
+	m, _, err := s.readMeta(ctx, op, false)
+	if err != nil || !s.made.Swap(false) {
+		return nil, err
+	}
+	return []string{fmt.Sprintf("Made the store under the prefix %s: format %d, %d buckets.", m.Prefix, m.Format, m.Buckets)}, nil
 }

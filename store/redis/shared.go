@@ -118,9 +118,11 @@ func (s *Store) readMeta(ctx context.Context, op string, make bool) (m session.M
 		do = "1"
 	}
 	keys := []string{s.keys.meta(), s.keys.fence()}
-	_, reply, err := s.change(ctx, op, verbMeta, keys, do, strconv.Itoa(want.Format), strconv.Itoa(want.Buckets), want.Prefix)
+	c := &call{verb: verbMeta, keys: keys, args: []any{do, strconv.Itoa(want.Format), strconv.Itoa(want.Buckets), want.Prefix}}
+	s.do(ctx, s.cfg.OpTimeout, c) // replicas are not waited for: the first append that counts takes it along
+	_, reply, err := s.readAnswer(ctx, op, c)
 	if err != nil {
-		return m, false, classify(op, err)
+		return m, false, err
 	}
 	f, ok := texts(reply)
 	if !ok || len(f) != 5 {

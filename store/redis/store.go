@@ -29,6 +29,7 @@ type Store struct {
 	}
 
 	checked atomic.Bool // the server's Meta was seen and fits
+	made    atomic.Bool // and it was this store that wrote it, of which nobody was told yet
 
 	mu      sync.RWMutex
 	closed  bool
@@ -57,8 +58,8 @@ func (s *Store) Durability() session.Durability {
 		OperatorError: session.Exposure{Loses: session.NotCovered},
 		Note:          "a failover loses what the new primary had not received; what a server keeps over a restart depends on its appendonly and appendfsync: ak doctor tells",
 		AppendWrites:  1, // the script
-		// A session's first append looks for a value of the kernel's predecessor.
-		AppendReadBacks: 1,
+		// None is read back; but a session's first append looks for a value of the kernel's predecessor.
+		AppendReadBacks: 0,
 	}
 	if s.cfg.Durability == Replicated {
 		d.AppendWrites = 2 // the script and WAIT
@@ -101,7 +102,10 @@ func (s *Store) ready(ctx context.Context, op string) error {
 	if s.checked.Load() {
 		return nil
 	}
-	_, _, err := s.readMeta(ctx, op, true)
+	_, made, err := s.readMeta(ctx, op, true)
+	if made {
+		s.made.Store(true)
+	}
 	return err
 }
 
@@ -114,30 +118,25 @@ func (s *Store) write(ctx context.Context, op string, v *verb, keys []string, ar
 	if err := s.ready(ctx, op); err != nil {
 		return "", notSent(op, err)
 	}
-	word, _, err := s.change(ctx, op, v, keys, args...)
-	return word, err
-}
-
-func (s *Store) change(ctx context.Context, op string, v *verb, keys []string, args ...any) (string, []any, error) {
 	c := &call{verb: v, keys: keys, args: args, wait: s.replicated()}
 	s.do(ctx, s.cfg.OpTimeout, c)
 	if c.err != nil {
 		err := s.told(ctx, op, c.err)
 		if !c.sent || refused(c.err) {
-			return "", nil, notSent(op, err)
+			return "", notSent(op, err)
 		}
-		return "", nil, unknown(op, err)
+		return "", unknown(op, err)
 	}
-	word, reply, ok := answer(c.reply)
+	word, _, ok := answer(c.reply)
 	switch {
 	case !ok:
-		return "", nil, unknown(op, odd(op))
+		return "", unknown(op, odd(op))
 	case word == "conflict":
-		return word, reply, conflict(op)
+		return word, conflict(op)
 	case c.wait && c.acked < int64(s.cfg.Replicas):
-		return word, reply, unknown(op, fmt.Errorf("the primary has it, but only %d of %d replicas said so within %s", c.acked, s.cfg.Replicas, s.cfg.WaitTimeout))
+		return word, unknown(op, fmt.Errorf("the primary has it, but only %d of %d replicas said so within %s", c.acked, s.cfg.Replicas, s.cfg.WaitTimeout))
 	}
-	return word, reply, nil
+	return word, nil
 }
 
 // read runs a verb that only reads.

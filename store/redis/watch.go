@@ -16,10 +16,10 @@ const settleTime = 10 * time.Millisecond
 // since something may have been missed.
 func (s *Store) Watch(ctx context.Context) (<-chan struct{}, error) {
 	const op = "redis.Watch"
-	if err := s.ready(ctx, op); err != nil && ctx.Err() != nil {
+	if err := s.ready(ctx, op); err != nil && (ctx.Err() != nil || fault.KindOf(err) != fault.Unavailable) {
 		return nil, err
 	}
-	if err := s.begin(1); err != nil {
+	if err := s.begin(); err != nil {
 		return nil, classify(op, err)
 	}
 	sub := s.subscriber.Subscribe(ctx, s.keys.channel())
