@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/agentkernel/agentkernel/fault"
-	"github.com/agentkernel/agentkernel/internal/servers"
 	"github.com/agentkernel/agentkernel/session"
 )
 
@@ -287,7 +286,7 @@ func isReplica(s *Store, key session.Key) (bool, error) {
 }
 
 func TestWhatIsSaidOfAWriteThatLostItsConnectionIsTrue(t *testing.T) {
-	p := servers.Postgres(t)
+	p := quick(t)
 	direct := open(t, p.URL(), Config{})
 	c := newCutter(t, p.Address())
 	for i, v := range verbs() {

@@ -75,6 +75,11 @@ func server(tb testing.TB) *servers.PostgresServer {
 	return servers.Postgres(tb)
 }
 
+// quick starts a server that does not sync, for tests in which no machine stops.
+func quick(tb testing.TB) *servers.PostgresServer {
+	return servers.Postgres(tb, "fsync=off")
+}
+
 func unique() string {
 	sum := sha256.Sum256([]byte(rand.Text()))
 	return hex.EncodeToString(sum[:6])

@@ -9,7 +9,6 @@ import (
 	"testing/fstest"
 
 	"github.com/agentkernel/agentkernel/fault"
-	"github.com/agentkernel/agentkernel/internal/servers"
 	"github.com/agentkernel/agentkernel/session"
 )
 
@@ -47,7 +46,7 @@ func TestAURLThatCannotBeUsedIsRefusedWithoutItsSecrets(t *testing.T) {
 }
 
 func TestAFailedConnectionDoesNotShowThePassword(t *testing.T) {
-	p := servers.Postgres(t)
+	p := quick(t)
 	url := strings.Replace(p.URL(), "agentkernel@", "nobody:hunter2@", 1)
 	s := open(t, url, Config{})
 	_, err := s.Meta(t.Context())
@@ -69,7 +68,7 @@ func TestAConfigThatCannotBeUsedIsRefusedAsAWhole(t *testing.T) {
 }
 
 func TestManyProcessesMayStartOnAnEmptyDatabaseAtOnce(t *testing.T) {
-	p := servers.Postgres(t)
+	p := quick(t)
 	const openers = 8
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -111,7 +110,7 @@ func TestManyProcessesMayStartOnAnEmptyDatabaseAtOnce(t *testing.T) {
 }
 
 func TestAStoreThatCannotBeServedIsRefused(t *testing.T) {
-	p := servers.Postgres(t)
+	p := quick(t)
 	for what, c := range map[string]struct {
 		change string
 		kind   fault.Kind
@@ -140,7 +139,7 @@ func TestAStoreThatCannotBeServedIsRefused(t *testing.T) {
 }
 
 func TestARunningStoreWhoseTablesAreGoneDoesNotBeginAnew(t *testing.T) {
-	p := servers.Postgres(t)
+	p := quick(t)
 	s := open(t, p.URL(), Config{})
 	key, first := session.Key{ID: "a"}, record(session.Position{}, "1")
 	if err := s.Append(t.Context(), key, session.Position{}, first, session.Attention{}); err != nil {
@@ -156,7 +155,7 @@ func TestARunningStoreWhoseTablesAreGoneDoesNotBeginAnew(t *testing.T) {
 }
 
 func TestARoleWithoutRightsIsToldWhatToDo(t *testing.T) {
-	p := servers.Postgres(t)
+	p := quick(t)
 	raw(t, p.URL(), "CREATE ROLE poor LOGIN")
 	poor := strings.Replace(p.URL(), "agentkernel@", "poor@", 1)
 	s := open(t, poor, Config{})

@@ -85,7 +85,7 @@ func TestDurabilityFollowsTheDeclaredStandby(t *testing.T) {
 }
 
 func TestACommitThatDidNotWaitForItsStandbyIsUnknown(t *testing.T) {
-	p := servers.Postgres(t)
+	p := quick(t)
 	s := open(t, p.URL(), Config{SynchronousStandby: true})
 	if _, err := s.Init(t.Context()); err != nil {
 		t.Fatal(err)
@@ -118,17 +118,10 @@ func TestACommitThatDidNotWaitForItsStandbyIsUnknown(t *testing.T) {
 	if heads, err := s.Heads(t.Context(), []session.Key{key}); err != nil || heads[0].Position != first.Position() {
 		t.Errorf("the record is on this server: %+v, %v", heads, err)
 	}
-	raw(t, p.URL(), "ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()")
-	at := first.Position()
-	until(t, "the next append is acknowledged", func() bool {
-		rec := record(at, "2")
-		err := s.Append(t.Context(), key, at, rec, session.Attention{})
-		return err == nil || errors.Is(err, session.ErrConflict)
-	})
 }
 
 func TestAServerThatTakesNoWritesIsLeft(t *testing.T) {
-	old, new := servers.Postgres(t), servers.Postgres(t)
+	old, new := quick(t), quick(t)
 	url := fmt.Sprintf("postgres://agentkernel@%s,%s/postgres?sslmode=disable", old.Address(), new.Address())
 	s := open(t, url, Config{})
 	key, first := session.Key{ID: "a"}, record(session.Position{}, "1")
@@ -157,7 +150,7 @@ func TestAServerThatTakesNoWritesIsLeft(t *testing.T) {
 }
 
 func TestItWorksWithoutPreparedStatements(t *testing.T) {
-	p := servers.Postgres(t)
+	p := quick(t)
 	for _, mode := range []string{"exec", "simple_protocol", "cache_describe"} {
 		s := open(t, p.URL()+"&default_query_exec_mode="+mode, Config{Schema: mode})
 		for _, v := range verbs() {
