@@ -196,6 +196,11 @@ func (s *Store) BlobList(ctx context.Context, key session.Key, life uint64) ([]s
 		return nil, readErr(given, op, err)
 	}
 	defer end()
+	// An erase that is under way has not deleted all of them yet.
+	h, err := s.head(ctx, key)
+	if err != nil || !h.takes(life) {
+		return nil, readErr(given, op, err)
+	}
 	prefix := inLife(life, "b")
 	items, err := s.all(ctx, between{pk: partition(key), from: prefix, to: prefix + last})
 	if err != nil {

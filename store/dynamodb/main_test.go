@@ -31,7 +31,7 @@ const canary = "canary-secret-access-key"
 
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/agentkernel/agentkernel/internal/servers.init.func1.1")) // lives as long as the process
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/agentkernel/agentkernel/internal/servers.init.func1.1")) // lives as long as the process
 }
 
 type fixed struct{}

@@ -231,7 +231,7 @@ func (s *Store) Durability() session.Durability {
 	nothing := session.Exposure{Loses: session.LosesNothing, Shown: declared}
 	return session.Durability{
 		Store: "dynamodb", Level: "strong",
-		ProcessCrash:  session.Exposure{Loses: session.LosesNothing, Shown: "TestReopeningKeepsEverything; " + declared},
+		ProcessCrash:  nothing,
 		MachineCrash:  nothing,
 		Failover:      nothing,
 		DiskLoss:      nothing,
