@@ -19,7 +19,8 @@ const recordSize = 1024
 type subject struct {
 	open func(context.Context) (session.Store, error) // a new handle
 	raw  func(ctx context.Context, writer, n int, data []byte) error
-	wire *relay // counts what goes to the server through handles; nil where there is none
+	// relayed is a handle through a relay that counts what goes to the server; nil where there is none.
+	relayed func(testing.TB) (session.Store, *relay, error)
 }
 
 // kind is a store that is measured.

@@ -4,7 +4,8 @@ package chaos
 
 import (
 	"context"
-	"errors"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/agentkernel/agentkernel/internal/servers"
@@ -46,30 +47,28 @@ func TestHistoriesOnRedisUnderKillPauseAndPartitionHaveAnOrder(t *testing.T) {
 func TestHistoriesOnRedisSentinelUnderFailoverHaveAnOrder(t *testing.T) {
 	t.Parallel()
 	table := newTable(t)
-	s := servers.Sentinel(t, 2)
+	s := servers.Sentinel(t, 2, "--appendonly", "yes")
 	level := redis.Config{Prefix: "kill:", Durability: redis.Replicated}
 	victim{
 		store: "redis sentinel, replicated", by: "kill -9 of the primary", rounds: 2, open: openRedis(s.URL, level),
 		faults: one("failover", func(int) func() {
-			old := s.Primary()
+			old := whole(t, s)
 			old.Kill()
 			return func() {
-				primary := s.Promoted(old)
+				replaced(t, s, old)
 				old.Start()
-				follow(t, primary)
 			}
 		}),
 	}.endure(t, table)
 	level.Prefix = "freeze:"
 	victim{
-		store: "redis sentinel, replicated", by: "SIGSTOP of the primary, which wakes up later", rounds: 2, open: openRedis(s.URL, level), loses: true,
+		store: "redis sentinel, replicated", by: "SIGSTOP of the primary, which wakes up later", rounds: 1, open: openRedis(s.URL, level), loses: true,
 		faults: one("failover", func(int) func() {
-			old := s.Primary()
+			old := whole(t, s)
 			old.Freeze()
 			return func() {
-				primary := s.Promoted(old)
+				replaced(t, s, old)
 				old.Thaw()
-				follow(t, primary)
 			}
 		}),
 	}.endure(t, table)
@@ -78,7 +77,7 @@ func TestHistoriesOnRedisSentinelUnderFailoverHaveAnOrder(t *testing.T) {
 func TestHistoriesOnRedisClusterUnderFailoverHaveAnOrder(t *testing.T) {
 	t.Parallel()
 	table := newTable(t)
-	c := servers.Cluster(t, 3, 2)
+	c := servers.Cluster(t, 3, 2, "--appendonly", "yes")
 	level := redis.Config{Prefix: "kill:", Durability: redis.Replicated}
 	victim{
 		store: "redis cluster, replicated", by: "kill -9 of a master", rounds: 3, open: openRedis(c.URL, level),
@@ -107,15 +106,43 @@ func TestHistoriesOnRedisClusterUnderFailoverHaveAnOrder(t *testing.T) {
 	}.endure(t, table)
 }
 
-// follow waits until one of the other servers copies the primary: without one nothing could take its place, and no append
-// at this level would count.
-func follow(t *testing.T, primary *servers.RedisServer) {
+// replaced waits until every sentinel knows the new primary, and returns. A server that comes back before, empty or with old
+// data, is taken for the primary still by a sentinel that has not heard of its successor, which then makes replicas copy it.
+func replaced(t *testing.T, s *servers.RedisSentinel, old *servers.RedisServer) {
 	t.Helper()
-	servers.WaitUntil(t, "a server follows the new primary", func(ctx context.Context) error {
-		n, err := primary.Info(ctx, "replication", "connected_slaves")
-		if err == nil && n == "0" {
-			err = errors.New("none does")
+	primary := s.Promoted(old)
+	_, port, _ := strings.Cut(primary.Addr, ":")
+	for _, r := range s.Sentinels {
+		servers.WaitUntil(t, "all sentinels know the new primary", func(ctx context.Context) error {
+			answer, err := r.Do(ctx, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", s.Name)
+			if pair, _ := answer.([]any); err == nil && (len(pair) != 2 || pair[1] != port) {
+				err = fmt.Errorf("sentinel %s says %v", r.Addr, answer)
+			}
+			return err
+		})
+	}
+}
+
+// whole waits until all other servers copy the primary and returns it: what is shown is one failover after the other, not
+// the loss of two copies at once.
+func whole(t *testing.T, s *servers.RedisSentinel) *servers.RedisServer {
+	t.Helper()
+	primary := s.Primary()
+	for _, r := range s.Servers {
+		if r == primary {
+			continue
 		}
-		return err
-	})
+		servers.WaitUntil(t, "a server follows the primary", func(ctx context.Context) error {
+			role, err := r.Info(ctx, "replication", "role")
+			if err != nil || role != "slave" {
+				return fmt.Errorf("%s has the role %q: %w", r.Addr, role, err)
+			}
+			link, err := r.Info(ctx, "replication", "master_link_status")
+			if err != nil || link != "up" {
+				return fmt.Errorf("the link of %s is %q: %w", r.Addr, link, err)
+			}
+			return nil
+		})
+	}
+	return primary
 }
