@@ -7,7 +7,7 @@
 // an XADD, a PutItem. What is worth remembering is the ratio of the two. The raw write has no guard, no head and no
 // agenda, and keeps no promise but that of the server.
 //
-//	go test -run '^$' -bench Append -benchtime 2000x ./bench
+//	go test -run '^$' -bench Append -benchtime 400x ./bench
 //
 // prints the table of docs/benchmarks.md. No test fails because something took long.
 //
