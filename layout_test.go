@@ -57,6 +57,7 @@ var mayImport = []struct {
 	{"model/modeltest", "fault model model/scripted"},
 	{"kerneltest", ". fault session model store/memory model/scripted internal/failpoint"},
 	{"chaos", ""},
+	{"bench", ""},
 	{"inference", ""},
 
 	// The edges.

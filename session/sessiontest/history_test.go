@@ -53,8 +53,7 @@ func TestHistoriesWithLostAnswersAndLateWritesHaveAnOrder(t *testing.T) {
 			})
 			stores, faulty = append(stores, f), append(faulty, f)
 		}
-		r := &run{tb: t, ctx: t.Context()}
-		half := history(r, stores, 4, 20, seed)
+		half := history(t.Context(), stores, 4, 20, seed)
 		close(release)
 		for _, f := range faulty {
 			f.Settle()
@@ -62,8 +61,8 @@ func TestHistoriesWithLostAnswersAndLateWritesHaveAnOrder(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if !half {
-			t.Errorf("seed %d: no order explains a history with lost answers", seed)
+		if len(half) > 0 {
+			t.Errorf("seed %d: no order explains a history with lost answers: %v", seed, half)
 		}
 	}
 }
