@@ -34,8 +34,8 @@ func (k *Kernel) Drain(ctx context.Context, delay, timeout time.Duration) error 
 		k.log.Warn("left with turns that could not be handed over; they will be taken over", "turns", k.running.Load())
 		return nil // the registry entry stays: it is how others learn that the owner is dead
 	}
-	k.beating.Lock()
-	defer k.beating.Unlock()
+	k.beating <- struct{}{}
+	defer func() { <-k.beating }()
 	k.phase.CompareAndSwap(handingOver, left)
 	return k.store.Leave(lctx, k.id)
 }

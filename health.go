@@ -55,7 +55,7 @@ func (k *Kernel) Replicas() []ReplicaInfo {
 	k.peers.mu.Lock()
 	defer k.peers.mu.Unlock()
 	for _, s := range k.peers.seen {
-		if k.silent(s, k.cfg.boot()) < k.ttlOf(s) {
+		if k.peers.silent(s, k.cfg.boot(), k.cfg.LeaseTTL) < k.ttlOf(s) {
 			list = append(list, s.info.ReplicaInfo)
 		}
 	}

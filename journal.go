@@ -24,6 +24,7 @@ type journal struct {
 	tomb     *session.Tombstone // of the id's last life, as long as it was not used again
 	queue    []*proposal
 	flushing bool
+	sending  bool          // a record's fate is not known yet
 	changed  chan struct{} // closed and replaced whenever the fold moves
 	run      *tenure       // set while this replica is the owner
 	term     uint64        // of the lease, at the newest claim
@@ -239,6 +240,7 @@ func (j *journal) write(batch []*proposal) {
 	for _, p := range writers {
 		p.sent, p.place.rec = true, rec
 	}
+	j.sending = true
 	j.mu.Unlock()
 	err = j.k.append(j.key, at, rec, next)
 	j.mu.Lock()
@@ -247,6 +249,7 @@ func (j *journal) write(batch []*proposal) {
 	} else {
 		err = j.decide(at, rec, content, next, err)
 	}
+	j.sending = false
 	j.settle(writers, rec, err)
 }
 

@@ -97,10 +97,10 @@ type Kernel struct {
 	rollbacks  atomic.Int64 // of sessions by the store, noticed here
 	reappended atomic.Int64 // records, after those
 
-	beating sync.Mutex // one beat at a time, and none after the replica left
+	beating chan struct{} // has room for the one beat at a time; none after the replica left
 	beat    uint64
-	deaf    int          // beats in a row that the store did not take
-	hearing atomic.Int64 // since when this replica can hear the others, on the boot clock
+	sent    time.Duration // when, on the boot clock
+	deaf    int           // beats in a row that the store did not take
 }
 
 // The phases of a kernel's life.
@@ -122,7 +122,7 @@ func Open(ctx context.Context, store session.Store, cfg Config) (*Kernel, error)
 	k := &Kernel{
 		cfg: cfg, store: newGate(store), id: newID("r"), log: cfg.Logger, obs: cfg.Observer, fp: cfg.Failpoints,
 		sessions: map[session.Key]*journal{}, lru: list.New(),
-		kick: make(chan struct{}, 1), stuck: stuck{}, follow: following{poke: make(chan struct{}, 1)},
+		kick: make(chan struct{}, 1), beating: make(chan struct{}, 1), stuck: stuck{}, follow: following{poke: make(chan struct{}, 1)},
 	}
 	if _, local := store.(session.Local); local {
 		k.process = proc.Self()

@@ -31,12 +31,39 @@ type entry struct {
 
 // peers is what this replica has seen of the others. It judges by its own clock only: a replica is dead when its
 // counter stood still for a lease TTL of that replica, seen from here; or at once, when it was a process of this machine
-// that has certainly ended. Silence counts only since this replica's own beats come through: what keeps them from the
-// store keeps the others' from it too, and when the store is back, all are given the time to say so.
+// that has certainly ended.
+//
+// Silence counts only while somebody is heard. That the store took a beat, this replica's or another one's, shows that
+// beats come through; when it has taken none for half a lease, nobody's silence says anything, and when they come through
+// again all are given the time to beat. So an outage of the store, however long, takes nobody over.
 type peers struct {
-	mu   sync.Mutex
-	seen map[string]sighting
-	live []string // ids of those that are alive and not draining, this replica's too
+	mu    sync.Mutex
+	seen  map[string]sighting
+	live  []string      // ids of those that are alive and not draining, this replica's too
+	last  time.Duration // when a beat last came through, on the boot clock
+	since time.Duration // since when they do without a break
+}
+
+// heard notes that a beat came through.
+func (p *peers) heard(at, ttl time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.hear(at, ttl)
+}
+
+func (p *peers) hear(at, ttl time.Duration) {
+	if at-p.last > ttl/2 {
+		p.since = at
+	}
+	p.last = max(p.last, at)
+}
+
+// silent is for how long a peer was silent while somebody was heard. p.mu is held.
+func (p *peers) silent(s sighting, at, ttl time.Duration) time.Duration {
+	if at-p.last > ttl/2 {
+		return 0
+	}
+	return at - max(s.since, p.since)
 }
 
 type sighting struct {
@@ -60,9 +87,17 @@ func (k *Kernel) beats() {
 
 // nextBeat waits until it is time for a beat; false when the kernel closes.
 func (k *Kernel) nextBeat() bool {
+	k.beating <- struct{}{}
+	deaf, since := k.deaf > 0, k.cfg.boot()-k.sent
+	<-k.beating
 	every := k.cfg.LeaseTTL / 3
-	if k.store.isShut() {
+	switch {
+	case k.store.isShut():
 		every = min(every, probeEvery)
+	case deaf:
+		every = k.cfg.LeaseTTL / 10
+	default:
+		every = max(0, every-since) // a beat that took long is no reason for the next one to be late
 	}
 	t := time.NewTimer(jitter(every))
 	defer t.Stop()
@@ -80,18 +115,18 @@ func (k *Kernel) nextBeat() bool {
 // next one is still in time.
 func (k *Kernel) renew() {
 	_ = k.fp.Hit(failpoint.BeatBefore)
-	k.beating.Lock()
-	defer k.beating.Unlock()
+	k.beating <- struct{}{}
+	defer func() { <-k.beating }()
+	sent := k.cfg.boot()
+	k.sent = sent
 	if k.phase.Load() >= left {
 		return
 	}
 	k.beat++
-	sent := k.cfg.boot()
 	ctx, cancel := context.WithTimeout(k.ctx, k.cfg.LeaseTTL/2)
 	defer cancel()
 	err := k.store.Beat(ctx, session.Replica{ID: k.id, Counter: k.beat, Info: mustJSON(entry{k.info(), k.process, session.Reads, session.FoldVersion})})
 	if err != nil {
-		k.hearing.Store(int64(k.cfg.boot()))
 		if k.deaf++; k.deaf == 1 {
 			k.log.Warn("the store did not take the beat", "error", err)
 		}
@@ -100,8 +135,8 @@ func (k *Kernel) renew() {
 	if k.deaf > 0 {
 		k.log.Info("the store takes beats again", "missed", k.deaf)
 		k.deaf = 0
-		k.hearing.Store(int64(k.cfg.boot()))
 	}
+	k.peers.heard(k.cfg.boot(), k.cfg.LeaseTTL)
 	if int64(k.cfg.boot()) >= k.lease.Load() {
 		k.term.Add(1) // the beat came after the others may have given this replica up
 	}
@@ -128,7 +163,6 @@ func (k *Kernel) look() (dead []string, next time.Duration, err error) {
 	defer cancel()
 	list, err := k.store.Replicas(ctx)
 	if err != nil {
-		k.hearing.Store(int64(k.cfg.boot()))
 		return nil, k.cfg.SweepInterval, err
 	}
 	at := k.cfg.boot()
@@ -136,35 +170,35 @@ func (k *Kernel) look() (dead []string, next time.Duration, err error) {
 	k.peers.mu.Lock()
 	defer k.peers.mu.Unlock()
 	present := make(map[string]sighting, len(list))
-	live := []string{k.id}
 	for _, r := range list {
 		if r.ID == k.id {
 			continue
 		}
 		s, ok := k.peers.seen[r.ID]
 		if !ok || s.counter != r.Counter {
+			if ok {
+				k.peers.hear(at, k.cfg.LeaseTTL)
+			}
 			s = sighting{counter: r.Counter, since: at}
 			_ = json.Unmarshal(r.Info, &s.info) // what a peer says of itself is for show; a TTL that does not parse is ours
 		}
 		present[r.ID] = s
-		if left := k.ttlOf(s) - k.silent(s, at); left <= 0 || proc.Gone(k.process, s.info.Process) {
-			dead = append(dead, r.ID)
+	}
+	live := []string{k.id}
+	for id, s := range present {
+		left := k.ttlOf(s) - k.peers.silent(s, at, k.cfg.LeaseTTL)
+		if left <= 0 || proc.Gone(k.process, s.info.Process) {
+			dead = append(dead, id)
 			continue
-		} else {
-			next = min(next, left)
 		}
+		next = min(next, left)
 		if !s.info.Draining {
-			live = append(live, r.ID)
+			live = append(live, id)
 		}
 	}
 	k.peers.seen, k.peers.live = present, live
 	k.agree(present, dead)
 	return dead, next, nil
-}
-
-// silent is for how long a peer was silent while it could be heard.
-func (k *Kernel) silent(s sighting, at time.Duration) time.Duration {
-	return at - max(s.since, time.Duration(k.hearing.Load()))
 }
 
 func (k *Kernel) ttlOf(s sighting) time.Duration {
@@ -180,7 +214,7 @@ func (k *Kernel) othersLive() bool {
 	k.peers.mu.Lock()
 	defer k.peers.mu.Unlock()
 	for _, s := range k.peers.seen {
-		if k.silent(s, at) < k.ttlOf(s) && !s.info.Draining && !proc.Gone(k.process, s.info.Process) {
+		if k.peers.silent(s, at, k.cfg.LeaseTTL) < k.ttlOf(s) && !s.info.Draining && !proc.Gone(k.process, s.info.Process) {
 			return true
 		}
 	}

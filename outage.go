@@ -30,12 +30,16 @@ type gate struct {
 	err   error     // of the last operation, nil when it succeeded
 	good  time.Time // when one last succeeded, or when the gate was made
 	shut  bool
+	open  context.Context // ends when the gate shuts, and what reads wait for with it
+	stop  context.CancelCauseFunc
 	over  bool          // the kernel is closed: what fails now says nothing of the store
 	probe chan struct{} // has room for one; asks for a beat
 }
 
 func newGate(store session.Store) *gate {
-	return &gate{Store: store, good: time.Now(), probe: make(chan struct{}, 1)}
+	g := &gate{Store: store, good: time.Now(), probe: make(chan struct{}, 1)}
+	g.open, g.stop = context.WithCancelCause(context.Background())
+	return g
 }
 
 // enter refuses while the gate is shut.
@@ -59,11 +63,16 @@ func (g *gate) said(err error) {
 	switch {
 	case g.over:
 	case !troublesStore(err):
-		g.err, g.good, g.shut = nil, time.Now(), false
+		g.err, g.good = nil, time.Now()
+		if g.shut {
+			g.shut = false
+			g.open, g.stop = context.WithCancelCause(context.Background())
+		}
 	default:
 		g.err = err
 		if !g.shut && time.Since(g.good) >= patience {
 			g.shut = true
+			g.stop(errShut)
 			select {
 			case g.probe <- struct{}{}:
 			default:
@@ -114,13 +123,32 @@ func (g *gate) do(call func() error) error {
 	return err
 }
 
+// errShut is why a read that was waiting was given up.
+var errShut = errors.New("the store does not answer")
+
+// waiting is ctx for a read, which does not outlast the gate's being open: whoever waits is told as soon as it is known
+// that there is nothing to wait for.
+func (g *gate) waiting(ctx context.Context) (context.Context, func()) {
+	g.mu.Lock()
+	open := g.open
+	g.mu.Unlock()
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(open, func() { cancel(errShut) })
+	return ctx, func() { stop(); cancel(nil) }
+}
+
 // ask performs a read through a gate.
-func ask[T any](g *gate, call func() (T, error)) (v T, err error) {
+func ask[T any](ctx context.Context, g *gate, call func(context.Context) (T, error)) (v T, err error) {
 	if err := g.enter(); err != nil {
 		return v, err
 	}
-	v, err = call()
+	ctx, end := g.waiting(ctx)
+	defer end()
+	v, err = call(ctx)
 	g.said(err)
+	if err != nil && errors.Is(context.Cause(ctx), errShut) {
+		err = fault.New(fault.Unavailable, "", "%w", errShut).WithAfter(time.Second)
+	}
 	return v, err
 }
 
@@ -129,15 +157,15 @@ func (g *gate) Append(ctx context.Context, key session.Key, at session.Position,
 }
 
 func (g *gate) Read(ctx context.Context, key session.Key, after uint64, limit int) (head session.Head, records []session.Record, err error) {
-	err = g.do(func() (err error) {
+	records, err = ask(ctx, g, func(ctx context.Context) (records []session.Record, err error) {
 		head, records, err = g.Store.Read(ctx, key, after, limit)
-		return err
+		return records, err
 	})
 	return head, records, err
 }
 
 func (g *gate) Heads(ctx context.Context, keys []session.Key) ([]session.Head, error) {
-	return ask(g, func() ([]session.Head, error) { return g.Store.Heads(ctx, keys) })
+	return ask(ctx, g, func(ctx context.Context) ([]session.Head, error) { return g.Store.Heads(ctx, keys) })
 }
 
 func (g *gate) Erase(ctx context.Context, key session.Key, at session.Position, tomb session.Tombstone) error {
@@ -145,7 +173,7 @@ func (g *gate) Erase(ctx context.Context, key session.Key, at session.Position, 
 }
 
 func (g *gate) Due(ctx context.Context, owner string, before session.Millis, limit int) ([]session.Head, error) {
-	return ask(g, func() ([]session.Head, error) { return g.Store.Due(ctx, owner, before, limit) })
+	return ask(ctx, g, func(ctx context.Context) ([]session.Head, error) { return g.Store.Due(ctx, owner, before, limit) })
 }
 
 // Beat goes through a shut gate: it is how the gate finds out that the store is back.
@@ -156,7 +184,7 @@ func (g *gate) Beat(ctx context.Context, r session.Replica) error {
 }
 
 func (g *gate) Replicas(ctx context.Context) ([]session.Replica, error) {
-	return ask(g, func() ([]session.Replica, error) { return g.Store.Replicas(ctx) })
+	return ask(ctx, g, func(ctx context.Context) ([]session.Replica, error) { return g.Store.Replicas(ctx) })
 }
 
 // Leave is tried whatever is known: it comes once, at the end.
@@ -174,7 +202,7 @@ func (g *gate) PutSnapshot(ctx context.Context, key session.Key, snap session.Sn
 }
 
 func (g *gate) Snapshot(ctx context.Context, key session.Key) (session.Snapshot, error) {
-	return ask(g, func() (session.Snapshot, error) { return g.Store.Snapshot(ctx, key) })
+	return ask(ctx, g, func(ctx context.Context) (session.Snapshot, error) { return g.Store.Snapshot(ctx, key) })
 }
 
 func (g *gate) Trim(ctx context.Context, key session.Key, life, upTo uint64) error {
@@ -186,11 +214,11 @@ func (g *gate) PutBlob(ctx context.Context, key session.Key, life uint64, digest
 }
 
 func (g *gate) Blob(ctx context.Context, key session.Key, life uint64, digest string) ([]byte, error) {
-	return ask(g, func() ([]byte, error) { return g.Store.Blob(ctx, key, life, digest) })
+	return ask(ctx, g, func(ctx context.Context) ([]byte, error) { return g.Store.Blob(ctx, key, life, digest) })
 }
 
 func (g *gate) BlobList(ctx context.Context, key session.Key, life uint64) ([]session.BlobInfo, error) {
-	return ask(g, func() ([]session.BlobInfo, error) { return g.Store.BlobList(ctx, key, life) })
+	return ask(ctx, g, func(ctx context.Context) ([]session.BlobInfo, error) { return g.Store.BlobList(ctx, key, life) })
 }
 
 func (g *gate) DropBlob(ctx context.Context, key session.Key, life uint64, b session.BlobInfo) error {
@@ -198,5 +226,5 @@ func (g *gate) DropBlob(ctx context.Context, key session.Key, life uint64, b ses
 }
 
 func (g *gate) List(ctx context.Context, q session.Query) ([]session.Head, error) {
-	return ask(g, func() ([]session.Head, error) { return g.Store.List(ctx, q) })
+	return ask(ctx, g, func(ctx context.Context) ([]session.Head, error) { return g.Store.List(ctx, q) })
 }

@@ -47,7 +47,7 @@ func (j *journal) lookup(s *session.Session, id session.TurnID) (*session.Turn, 
 	case id.Life == s.At.Life && id.Ref.Seq <= s.Cleared:
 		return nil, fault.New(fault.Gone, "", "the turn's session expired and was cleared")
 	}
-	if j.flushing && (id.Life == s.At.Life || s.At.Life == 0) && id.Ref.Seq > s.At.Len {
+	if j.sending && (id.Life == s.At.Life || s.At.Life == 0) && id.Ref.Seq > s.At.Len {
 		return nil, fault.New(fault.Unavailable, "", "it is not decided yet whether turn %s exists", id).WithAfter(time.Second)
 	}
 	j.k.obs.LostByStore()

@@ -146,6 +146,9 @@ func (k *Kernel) accept(ctx context.Context, key session.Key, a *asking) (*Handl
 		}})
 	}
 	place, err := propose()
+	if turnedAway(err) && j.refresh() == nil { // by the fold as it was known here; others may have ended its turns
+		place, err = propose()
+	}
 	for errors.Is(err, errSameBatch) { // the other one is durable, or failed, when this one's turn comes
 		place, err = propose()
 	}
@@ -163,6 +166,12 @@ func (k *Kernel) accept(ctx context.Context, key session.Key, a *asking) (*Handl
 		k.obs.TurnAccepted(a.agent.Name)
 	}
 	return h, nil
+}
+
+// turnedAway reports that a request was refused because of what the session does, of which this replica may know too little.
+func turnedAway(err error) bool {
+	k := fault.KindOf(err)
+	return k == fault.Limited || k == fault.Conflict
 }
 
 // admit decides about a request on the fold: it finds the turn that the key belongs to, or makes the events that accept

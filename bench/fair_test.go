@@ -13,7 +13,6 @@ import (
 
 	"github.com/agentkernel/agentkernel"
 	"github.com/agentkernel/agentkernel/fault"
-	"github.com/agentkernel/agentkernel/session"
 )
 
 const (
@@ -120,11 +119,6 @@ func (f *crowd) turn(ctx context.Context, c int) bool {
 			return false
 		}
 		f.refused.Add(1)
-		// A kernel decides about a full queue by what it last saw of the session, and a refusal looks for nothing newer:
-		// without this read, one that follows no turn of the session goes on to refuse when the queue is long empty.
-		if _, err := kernel.Session(session.Key{ID: "one"}); err != nil && ctx.Err() == nil {
-			f.t.Logf("client %d: look at the session: %v", c, err)
-		}
 		// The hint is for people's clients; a crowd that keeps to it would be too easy.
 		if !f.pause(ctx) {
 			f.t.Errorf("client %d: not accepted in time", c)

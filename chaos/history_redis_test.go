@@ -13,8 +13,8 @@ import (
 	"github.com/agentkernel/agentkernel/store/redis"
 )
 
-// openRedis opens handles on one place in a Redis.
-func openRedis(url string, cfg redis.Config) func(context.Context) (session.Store, error) {
+// redisHandles opens handles on one place in a Redis.
+func redisHandles(url string, cfg redis.Config) func(context.Context) (session.Store, error) {
 	return func(ctx context.Context) (session.Store, error) { return redis.Open(ctx, url, cfg) }
 }
 
@@ -24,11 +24,11 @@ func TestHistoriesOnRedisUnderKillPauseAndPartitionHaveAnOrder(t *testing.T) {
 	server := servers.Redis(t, "--appendonly", "yes", "--appendfsync", "always")
 	const store = "redis, async, appendfsync always"
 	victim{
-		store: store, by: "kill -9 and start of redis-server", rounds: 3, open: openRedis(server.URL, redis.Config{Prefix: "kill:"}),
+		store: store, by: "kill -9 and start of redis-server", rounds: 3, open: redisHandles(server.URL, redis.Config{Prefix: "kill:"}),
 		faults: one("kill", func(int) func() { server.Kill(); return server.Start }),
 	}.endure(t, table)
 	victim{
-		store: store, by: "SIGSTOP of redis-server", rounds: 3, open: openRedis(server.URL, redis.Config{Prefix: "pause:"}),
+		store: store, by: "SIGSTOP of redis-server", rounds: 3, open: redisHandles(server.URL, redis.Config{Prefix: "pause:"}),
 		faults: one("pause", func(int) func() { server.Freeze(); return server.Thaw }),
 	}.endure(t, table)
 	w := newWires(t, server.Addr)
@@ -50,7 +50,7 @@ func TestHistoriesOnRedisSentinelUnderFailoverHaveAnOrder(t *testing.T) {
 	s := servers.Sentinel(t, 2, "--appendonly", "yes")
 	level := redis.Config{Prefix: "kill:", Durability: redis.Replicated}
 	victim{
-		store: "redis sentinel, replicated", by: "kill -9 of the primary", rounds: 2, open: openRedis(s.URL, level),
+		store: "redis sentinel, replicated", by: "kill -9 of the primary", rounds: 2, open: redisHandles(s.URL, level),
 		faults: one("failover", func(int) func() {
 			old := whole(t, s)
 			old.Kill()
@@ -62,7 +62,7 @@ func TestHistoriesOnRedisSentinelUnderFailoverHaveAnOrder(t *testing.T) {
 	}.endure(t, table)
 	level.Prefix = "freeze:"
 	victim{
-		store: "redis sentinel, replicated", by: "SIGSTOP of the primary, which wakes up later", rounds: 1, open: openRedis(s.URL, level), loses: true,
+		store: "redis sentinel, replicated", by: "SIGSTOP of the primary, which wakes up later", rounds: 1, open: redisHandles(s.URL, level), loses: true,
 		faults: one("failover", func(int) func() {
 			old := whole(t, s)
 			old.Freeze()
@@ -80,7 +80,7 @@ func TestHistoriesOnRedisClusterUnderFailoverHaveAnOrder(t *testing.T) {
 	c := servers.Cluster(t, 3, 2, "--appendonly", "yes")
 	level := redis.Config{Prefix: "kill:", Durability: redis.Replicated}
 	victim{
-		store: "redis cluster, replicated", by: "kill -9 of a master", rounds: 3, open: openRedis(c.URL, level),
+		store: "redis cluster, replicated", by: "kill -9 of a master", rounds: 3, open: redisHandles(c.URL, level),
 		faults: one("failover", func(round int) func() {
 			slot := round * 5500
 			old := c.PrimaryOf(slot)
@@ -93,7 +93,7 @@ func TestHistoriesOnRedisClusterUnderFailoverHaveAnOrder(t *testing.T) {
 	}.endure(t, table)
 	level.Prefix = "freeze:"
 	victim{
-		store: "redis cluster, replicated", by: "SIGSTOP of a master, which wakes up later", rounds: 3, open: openRedis(c.URL, level), loses: true,
+		store: "redis cluster, replicated", by: "SIGSTOP of a master, which wakes up later", rounds: 3, open: redisHandles(c.URL, level), loses: true,
 		faults: one("failover", func(round int) func() {
 			slot := round * 5500
 			old := c.PrimaryOf(slot)

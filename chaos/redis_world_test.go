@@ -89,7 +89,7 @@ type crew struct {
 	ledger  ledger
 	model   unlike
 	members []*member
-	clients []*client
+	clients []*customer
 }
 
 func newCrew(t *testing.T) *crew {
@@ -133,7 +133,7 @@ type promise struct {
 
 // client sends requests into one session, one after the other, each under an idempotency key of its own and again until
 // it is answered, and remembers what it was told.
-type client struct {
+type customer struct {
 	f       *crew
 	name    string
 	session string // empty for one that begins a new session with each request
@@ -149,9 +149,9 @@ type client struct {
 func (f *crew) hire(m *member, name string, n int) {
 	for i := range n {
 		id := fmt.Sprintf("%s-%d", name, i)
-		f.clients = append(f.clients, &client{f: f, name: id, session: "session-" + id, at: m})
+		f.clients = append(f.clients, &customer{f: f, name: id, session: "session-" + id, at: m})
 	}
-	f.clients = append(f.clients, &client{f: f, name: name + "-new", at: m})
+	f.clients = append(f.clients, &customer{f: f, name: name + "-new", at: m})
 }
 
 // pace is how often a client sends a request. They shall not use up the machine: it has to carry the servers too.
@@ -175,7 +175,7 @@ func (f *crew) work() (stop func()) {
 }
 
 // ask sends one request until its turn has ended, or its loss was told.
-func (c *client) ask(n int, tick <-chan time.Time) {
+func (c *customer) ask(n int, tick <-chan time.Time) {
 	request := fmt.Sprintf("%s-%d", c.name, n)
 	req := agentkernel.Request{Session: c.session, Key: request, Prompt: "say " + request}
 	if n%3 == 0 {
@@ -197,7 +197,7 @@ func (c *client) ask(n int, tick <-chan time.Time) {
 }
 
 // try sends a request once and reports whether that settles it.
-func (c *client) try(req agentkernel.Request, began time.Time) (settled bool) {
+func (c *customer) try(req agentkernel.Request, began time.Time) (settled bool) {
 	m := c.member()
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
@@ -228,7 +228,7 @@ func (c *client) try(req agentkernel.Request, began time.Time) (settled bool) {
 
 // discard is a person's word about a turn that is parked: it shall not run again. It reports that there is nothing more to
 // wait for: false when the client's own turn was only queued behind that one.
-func (c *client) discard(m *member, h *agentkernel.Handle) bool {
+func (c *customer) discard(m *member, h *agentkernel.Handle) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
 	i, err := h.Info(ctx)
@@ -243,7 +243,7 @@ func (c *client) discard(m *member, h *agentkernel.Handle) bool {
 }
 
 // passing judges an error that trying again may cure; false means that it may.
-func (c *client) passing(m *member, err error) bool {
+func (c *customer) passing(m *member, err error) bool {
 	switch fault.KindOf(err) {
 	case fault.Unavailable, fault.OutcomeUnknown, fault.TimeoutTotal, fault.Limited, fault.Cancelled:
 		return false
@@ -256,7 +256,7 @@ func (c *client) passing(m *member, err error) bool {
 }
 
 // member is whom the client talks to; one that is gone is replaced.
-func (c *client) member() *member {
+func (c *customer) member() *member {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.at.gone.Load() {
@@ -266,14 +266,14 @@ func (c *client) member() *member {
 	return c.at
 }
 
-func (c *client) note(list *[]string, format string, args ...any) {
+func (c *customer) note(list *[]string, format string, args ...any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	*list = append(*list, fmt.Sprintf(format, args...))
 }
 
 // promised remembers that a turn was accepted.
-func (c *client) promised(h *agentkernel.Handle, m *member, began time.Time) *promise {
+func (c *customer) promised(h *agentkernel.Handle, m *member, began time.Time) *promise {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, p := range c.promises {

@@ -64,7 +64,7 @@ func TestTokensOfAProviderOpenASiteAlsoWhenItGoesAway(t *testing.T) {
 
 	up.Close()
 	as[ChatReply](t, x.chat(`{"prompt":"hello","session_id":"talk"}`, good...), 200)
-	problem(t, x.do("GET", "/api/v1/turns/"+first.Turn, "", token(`"tenant":"globex","roles":["operator"]`)...), 404, fault.NotFound)
+	problem(t, x.do("GET", "/api/v1/turns/"+first.Turn, "", token(`"tenant":"globex","roles":["operator"]`)...), 410, fault.LostByStore)
 	problem(t, x.do("GET", "/api/v1/sessions/talk/journal", "", good...), 403, fault.Forbidden)
 	problem(t, x.do("GET", "/api/v1/agents", "", token(`"roles":["operator"]`)...), 403, fault.Forbidden)
 	problem(t, x.do("GET", "/api/v1/agents", "", token(`"tenant":"acme","roles":[]`)...), 403, fault.Forbidden)

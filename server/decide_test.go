@@ -249,7 +249,7 @@ func TestDecisionsAndStreamsAreForTheTenantAndTheRoles(t *testing.T) {
 	approve := "/api/v1/turns/" + turn + "/approve"
 	problem(t, x.do("POST", approve, ""), 401, fault.Unauthenticated)
 	problem(t, x.do("POST", approve, "", "X-API-Key", keys["user"]), 403, fault.Forbidden)
-	problem(t, x.do("POST", approve, "", "X-API-Key", keys["other"]), 404, fault.NotFound)
+	problem(t, x.do("POST", approve, "", "X-API-Key", keys["other"]), 410, fault.LostByStore)
 	problem(t, x.do("GET", "/api/v1/sessions/s/events", "", "X-API-Key", keys["other"]), 404, fault.NotFound)
 	problem(t, x.do("GET", "/api/v1/sessions/s/events", ""), 401, fault.Unauthenticated)
 	s := x.open("GET", "/api/v1/sessions/s/events", "", "X-API-Key", keys["user"])
