@@ -68,9 +68,9 @@ type DynamoStore struct {
 
 // PostgresStore configures the store of type postgres.
 type PostgresStore struct {
-	URL                URL           `yaml:"url" optional:"true" schemes:"postgres,postgresql" doc:"Where it is, and the database. Its password is a secret."`
-	TTL                time.Duration `yaml:"ttl" unit:"seconds" min:"1s" max:"87600h" doc:"Overrides session.ttl for this store."`
-	Schema             string        `yaml:"schema" default:"agentkernel" pattern:"^[a-z_][a-z0-9_]{0,62}$" doc:"The schema with the store's tables. ak store init makes it, and so does the first start."`
-	MaxConns           int           `yaml:"max_conns" default:"16" min:"2" max:"1000" doc:"Connections that one process opens at most."`
-	SynchronousStandby bool          `yaml:"synchronous_standby" default:"false" doc:"Say that a standby is synchronous: then a failover loses nothing, and the server is asked whether it is so."`
+	URL      URL           `yaml:"url" optional:"true" schemes:"postgres,postgresql" doc:"Where it is, and the database. Its password is a secret."`
+	TTL      time.Duration `yaml:"ttl" unit:"seconds" min:"1s" max:"87600h" doc:"Overrides session.ttl for this store."`
+	Schema   string        `yaml:"schema" default:"agentkernel" pattern:"^[a-z_][a-z0-9_]{0,62}$" doc:"The schema with the store's tables. ak store init makes it, and so does the first start."`
+	MaxConns int           `yaml:"max_conns" default:"16" min:"2" max:"1000" doc:"Connections that one process opens at most."`
+	Standby  string        `yaml:"standby" default:"none" enum:"none,async,sync" doc:"What takes over when the server dies: nothing, a standby that lags behind, or one that each commit waits for. ak doctor compares it with what the server says."`
 }

@@ -32,7 +32,8 @@ func declared(t *testing.T) (all []session.Durability) {
 	}
 	add(sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "store.db"), sqlite.Config{}))
 	add(postgres.Open(t.Context(), "postgres://127.0.0.1:1/db", postgres.Config{}))
-	add(postgres.Open(t.Context(), "postgres://127.0.0.1:1/db", postgres.Config{SynchronousStandby: true}))
+	add(postgres.Open(t.Context(), "postgres://127.0.0.1:1/db", postgres.Config{Standby: postgres.SyncStandby}))
+	add(postgres.Open(t.Context(), "postgres://127.0.0.1:1/db", postgres.Config{Standby: postgres.AsyncStandby}))
 	add(redis.Open(t.Context(), "redis://127.0.0.1:1", redis.Config{Durability: redis.Async}))
 	add(redis.Open(t.Context(), "redis://127.0.0.1:1", redis.Config{Durability: redis.Replicated}))
 	add(dynamodb.Open(t.Context(), "agentkernel", dynamodb.Config{}))

@@ -119,9 +119,9 @@ func forgetting(cfg *config.Config) string {
 func safer(cfg *config.Config) string {
 	switch cfg.Session.Type {
 	case config.Redis:
-		return "session.type: postgres with a synchronous standby, or dynamodb"
+		return "session.type: postgres or dynamodb"
 	case config.Postgres:
-		return "session.postgres.synchronous_standby: true, with synchronous_standby_names set at the server"
+		return "session.postgres.standby: sync, with synchronous_standby_names set at the server"
 	}
 	return "session.type: sqlite"
 }

@@ -43,7 +43,7 @@ func openStore(ctx context.Context, cfg *config.Config) (session.Store, error) {
 		return dynamodb.Open(ctx, s.DynamoDB.TableName, dynamodb.Config{Region: s.DynamoDB.Region, Endpoint: s.DynamoDB.Endpoint.Reveal()})
 	case config.Postgres:
 		p := s.Postgres
-		return postgres.Open(ctx, p.URL.Reveal(), postgres.Config{Schema: p.Schema, MaxConns: int32(p.MaxConns), SynchronousStandby: p.SynchronousStandby})
+		return postgres.Open(ctx, p.URL.Reveal(), postgres.Config{Schema: p.Schema, MaxConns: int32(p.MaxConns), Standby: postgres.Standby(p.Standby)})
 	}
 	return nil, fault.New(fault.Config, "", "session.type %q is not in this build", cfg.Session.Type)
 }

@@ -36,6 +36,9 @@ func (s *Store) Examine(ctx context.Context) ([]session.Finding, error) {
 	if err != nil {
 		return nil, classify(ctx, op, err)
 	}
+	if err := conn.QueryRow(ctx, "SELECT count(*) FROM pg_stat_replication").Scan(&e.followers); err != nil {
+		return nil, classify(ctx, op, err)
+	}
 	e.settings()
 	version, err := s.version(ctx, conn)
 	switch {
@@ -55,6 +58,7 @@ type examination struct {
 	now, usual map[string]string
 	cfg        Config
 	conns      int32
+	followers  int // standbys that are connected, and backups under way
 	found      []session.Finding
 }
 
@@ -79,22 +83,32 @@ func (e *examination) settings() {
 	if usual := e.usual["synchronous_commit"]; usual != "on" && usual != "remote_apply" {
 		e.add("synchronous_commit default", session.FindingOK, fmt.Sprintf("the default is %s, this store uses on", usual), "")
 	}
-	switch names := e.now["synchronous_standby_names"]; {
-	case names != "" && e.cfg.SynchronousStandby:
-		e.add("standby", session.FindingOK, "commits wait for "+names, "")
-	case names != "":
-		e.add("standby", session.FindingOK, "commits wait for "+names+", which the configuration does not say", "")
-	case e.cfg.SynchronousStandby:
-		e.add("standby", session.FindingFail, "the configuration says that commits wait for a standby, and synchronous_standby_names is empty: a failover loses acknowledged turns",
-			"set synchronous_standby_names, or do not declare it")
-	default:
-		e.add("standby", session.FindingWarn, "synchronous_standby_names is empty: a failover to a standby loses what was not yet copied",
-			"set synchronous_standby_names, and declare it in the configuration")
-	}
+	e.standby(e.now["synchronous_standby_names"])
 	e.expect("autovacuum", "on", session.FindingWarn, "dead rows are never taken away", "set autovacuum = on")
 	e.expect("data_checksums", "on", session.FindingWarn, "damage of the disk goes unnoticed", "run pg_checksums --enable while the server is down")
 	var most int
 	if _, err := fmt.Sscan(e.now["max_connections"], &most); err == nil && int(e.conns)+2 > most {
 		e.add("max_connections", session.FindingWarn, fmt.Sprintf("the server takes %d connections, one replica may use %d", most, e.conns+2), "raise max_connections, or lower the store's")
+	}
+}
+
+// standby compares what takes over with what the configuration says of it.
+func (e *examination) standby(names string) {
+	const check, lost = "standby", "a failover loses acknowledged turns"
+	switch declared := e.cfg.Standby; {
+	case names != "" && declared == SyncStandby:
+		e.add(check, session.FindingOK, "commits wait for "+names, "")
+	case names != "":
+		e.add(check, session.FindingOK, "commits wait for "+names+", and the configuration says standby "+string(declared), "")
+	case declared == SyncStandby:
+		e.add(check, session.FindingWarn, "nothing shows that commits wait for a standby: synchronous_standby_names is empty",
+			"set synchronous_standby_names, or see that the service replicates each commit below the server")
+	case declared == AsyncStandby:
+		e.add(check, session.FindingWarn, "commits do not wait for the standby: "+lost, "set synchronous_standby_names, and say standby sync")
+	case e.followers > 0:
+		e.add(check, session.FindingFail, fmt.Sprintf("the configuration says that there is no standby, and %d follow this server without being waited for: %s", e.followers, lost),
+			"say standby async, or set synchronous_standby_names and say standby sync")
+	default:
+		e.add(check, session.FindingOK, "there is none", "")
 	}
 }

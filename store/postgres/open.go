@@ -24,12 +24,21 @@ type Config struct {
 	MaxConns       int32         // connections of this process, at most, without the two for hints; 0 means pool_max_conns of the URL, else 16
 	ConnectTimeout time.Duration // for making one connection; 0 means connect_timeout of the URL, else 5 s
 
-	// SynchronousStandby declares that commits wait for a standby (synchronous_standby_names is set), so that a failover
-	// loses nothing. Examine compares it with what the server says.
-	SynchronousStandby bool
+	// Standby declares what takes over when the server dies; empty means NoStandby. Examine compares it with what the
+	// server says.
+	Standby Standby
 
 	tracer pgx.QueryTracer // for tests
 }
+
+// Standby is what takes over when the server dies.
+type Standby string
+
+const (
+	NoStandby    Standby = "none"  // nothing: the server comes back with its disk
+	SyncStandby  Standby = "sync"  // one that every commit waits for, so that a failover loses nothing
+	AsyncStandby Standby = "async" // one that lags behind, so that a failover loses the newest commits
+)
 
 const (
 	defaultSchema   = "agentkernel"
@@ -48,6 +57,13 @@ func (c Config) check() (Config, error) {
 	}
 	if len(c.Schema) > maxIdentifier || strings.ContainsRune(c.Schema, 0) || strings.HasPrefix(c.Schema, "pg_") {
 		problems = append(problems, fmt.Errorf("config: Schema must have at most %d bytes and not begin with \"pg_\", it is %.80q", maxIdentifier, c.Schema))
+	}
+	switch c.Standby {
+	case "":
+		c.Standby = NoStandby
+	case NoStandby, SyncStandby, AsyncStandby:
+	default:
+		problems = append(problems, fmt.Errorf("config: Standby must be none, sync or async, it is %.80q", c.Standby))
 	}
 	if c.MaxConns < 0 {
 		problems = append(problems, fmt.Errorf("config: MaxConns must not be negative, it is %d", c.MaxConns))

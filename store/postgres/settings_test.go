@@ -52,21 +52,21 @@ func TestExamineFindsWhatWouldLoseTurns(t *testing.T) {
 	good := findings(t, open(t, servers.Postgres(t).URL(), Config{}))
 	for check, want := range map[string]session.Severity{
 		"fsync": session.FindingOK, "full_page_writes": session.FindingOK, "synchronous_commit": session.FindingOK,
-		"standby": session.FindingWarn, "autovacuum": session.FindingOK, "schema": session.FindingOK,
+		"standby": session.FindingOK, "autovacuum": session.FindingOK, "schema": session.FindingOK,
 	} {
 		if good[check] != want {
 			t.Errorf("on a good server %s is %q, want %q", check, good[check], want)
 		}
 	}
 	p := servers.Postgres(t, "fsync=off", "full_page_writes=off", "autovacuum=off", "max_connections=10")
-	s := open(t, p.URL(), Config{SynchronousStandby: true})
+	s := open(t, p.URL(), Config{Standby: SyncStandby})
 	if _, err := s.Init(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	raw(t, p.URL(), "INSERT INTO agentkernel.migrations (version, name) VALUES (99, 'newer')")
 	bad := findings(t, s)
 	for check, want := range map[string]session.Severity{
-		"fsync": session.FindingFail, "full_page_writes": session.FindingWarn, "standby": session.FindingFail,
+		"fsync": session.FindingFail, "full_page_writes": session.FindingWarn, "standby": session.FindingWarn,
 		"autovacuum": session.FindingWarn, "schema": session.FindingFail, "max_connections": session.FindingWarn,
 	} {
 		if bad[check] != want {
@@ -76,17 +76,31 @@ func TestExamineFindsWhatWouldLoseTurns(t *testing.T) {
 }
 
 func TestDurabilityFollowsTheDeclaredStandby(t *testing.T) {
-	for standby, want := range map[bool]session.Loss{false: session.LosesRecent, true: session.LosesNothing} {
-		d := open(t, "postgres://u@127.0.0.1/db", Config{SynchronousStandby: standby}).Durability()
-		if d.Failover.Loses != want || d.KeepsAcknowledged() != standby {
-			t.Errorf("with a synchronous standby %t: %+v", standby, d)
+	for standby, want := range map[Standby]session.Loss{
+		"": session.CannotHappen, NoStandby: session.CannotHappen, AsyncStandby: session.LosesRecent, SyncStandby: session.LosesNothing,
+	} {
+		d := open(t, "postgres://u@127.0.0.1/db", Config{Standby: standby}).Durability()
+		if d.Failover.Loses != want || d.KeepsAcknowledged() != (standby != AsyncStandby) {
+			t.Errorf("with standby %q: %+v", standby, d)
+		}
+	}
+	if _, err := Open(t.Context(), "postgres://u@127.0.0.1/db", Config{Standby: "maybe"}); err == nil {
+		t.Error("standby maybe was taken")
+	}
+}
+
+func TestAStandbyThatTheConfigurationDoesNotKnowIsFound(t *testing.T) {
+	for standby, want := range map[Standby]session.Severity{NoStandby: session.FindingFail, AsyncStandby: session.FindingWarn, SyncStandby: session.FindingWarn} {
+		e := examination{cfg: Config{Standby: standby}, followers: 1}
+		if e.standby(""); len(e.found) != 1 || e.found[0].Severity != want {
+			t.Errorf("standby %s beside one that follows: %+v, want %s", standby, e.found, want)
 		}
 	}
 }
 
 func TestACommitThatDidNotWaitForItsStandbyIsUnknown(t *testing.T) {
 	p := quick(t)
-	s := open(t, p.URL(), Config{SynchronousStandby: true})
+	s := open(t, p.URL(), Config{Standby: SyncStandby})
 	if _, err := s.Init(t.Context()); err != nil {
 		t.Fatal(err)
 	}

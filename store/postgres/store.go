@@ -48,24 +48,30 @@ var (
 )
 
 // Durability declares that a commit is on the disk before it is answered, and what a failover costs, by
-// Config.SynchronousStandby.
+// Config.Standby.
 func (s *Store) Durability() session.Durability {
 	d := session.Durability{
 		Store: "postgres", Level: "synchronous_commit=on",
 		ProcessCrash:  session.Exposure{Loses: session.LosesNothing, Shown: "TestAKilledServerLosesNothingThatWasAcknowledged"},
 		MachineCrash:  session.Exposure{Loses: session.LosesNothing, Shown: "TestEveryConnectionWaitsForTheDisk"},
-		Failover:      session.Exposure{Loses: session.LosesRecent},
+		Failover:      session.Exposure{Loses: session.CannotHappen},
 		DiskLoss:      session.Exposure{Loses: session.LosesAll},
 		ZoneLoss:      session.Exposure{Loses: session.LosesAll},
 		OperatorError: session.Exposure{Loses: session.NotCovered},
-		Note:          "holds with fsync and full_page_writes on, and if the disk keeps what it said it synced; without a synchronous standby a failover loses what was not yet copied",
+		Note:          "holds with fsync and full_page_writes on, and if the disk keeps what it said it synced; whoever puts a standby in the server's place has to say so in the configuration",
 		AppendWrites:  1, // one statement, which is its own transaction
 	}
-	if s.cfg.SynchronousStandby {
-		d.Level = "synchronous_commit=on, synchronous standby"
-		d.Failover = session.Exposure{Loses: session.LosesNothing, Shown: "declared by PostgreSQL for synchronous_standby_names; ak doctor checks that it is set"}
+	switch s.cfg.Standby {
+	case SyncStandby:
+		d.Level = "synchronous_commit=on, standby=sync"
+		d.Failover = session.Exposure{Loses: session.LosesNothing, Shown: "declared by PostgreSQL for synchronous_standby_names, which ak doctor looks at; or by the service that replicates below it"}
 		d.DiskLoss = session.Exposure{Loses: session.LosesNothing, Shown: "the same: the standby has it all"}
-		d.Note = "holds with fsync and full_page_writes on, while a standby of synchronous_standby_names is the one that takes over; a zone is survived if that standby is in another one"
+		d.Note = "holds with fsync and full_page_writes on, while a standby that commits wait for is the one that takes over; a zone is survived if that standby is in another one"
+	case AsyncStandby:
+		d.Level = "synchronous_commit=on, standby=async"
+		d.Failover = session.Exposure{Loses: session.LosesRecent}
+		d.DiskLoss = session.Exposure{Loses: session.LosesRecent}
+		d.Note = "holds with fsync and full_page_writes on; a failover loses what the standby had not received"
 	}
 	return d
 }
