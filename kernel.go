@@ -78,16 +78,17 @@ type Kernel struct {
 	sessions map[session.Key]*journal
 	lru      *list.List // of *journal, most recently used first
 
-	running atomic.Int64  // sessions owned here, each runs one turn
-	starved atomic.Bool   // work was left for later because there was no room
-	lease   atomic.Int64  // until when this replica may dispatch, on the boot clock
-	term    atomic.Uint64 // goes up whenever the lease had lapsed
-	peers   peers
-	follow  following
-	phase   atomic.Int32
-	kick    chan struct{} // wakes the sweeper
-	stuck   stuck
-	dead    map[string]time.Time // since when a dead replica is known to be; only the sweeper uses it
+	running   atomic.Int64  // sessions owned here, each runs one turn
+	starved   atomic.Bool   // work was left for later because there was no room
+	lease     atomic.Int64  // until when this replica may dispatch, on the boot clock
+	term      atomic.Uint64 // goes up whenever the lease had lapsed
+	peers     peers
+	follow    following
+	phase     atomic.Int32
+	kick      chan struct{} // wakes the sweeper
+	stuck     stuck
+	rechecked time.Time            // when all that is in memory was last compared with the store; only the poller uses it
+	dead      map[string]time.Time // since when a dead replica is known to be; only the sweeper uses it
 
 	blobs      blobs
 	version    atomic.Int32  // of the records it writes, 0 until the other replicas were seen

@@ -34,10 +34,11 @@ type gate struct {
 	stop  context.CancelCauseFunc
 	over  bool          // the kernel is closed: what fails now says nothing of the store
 	probe chan struct{} // has room for one; asks for a beat
+	back  chan struct{} // has room for one; says that the store answers again
 }
 
 func newGate(store session.Store) *gate {
-	g := &gate{Store: store, good: time.Now(), probe: make(chan struct{}, 1)}
+	g := &gate{Store: store, good: time.Now(), probe: make(chan struct{}, 1), back: make(chan struct{}, 1)}
 	g.open, g.stop = context.WithCancelCause(context.Background())
 	return g
 }
@@ -63,6 +64,12 @@ func (g *gate) said(err error) {
 	switch {
 	case g.over:
 	case !troublesStore(err):
+		if g.err != nil {
+			select {
+			case g.back <- struct{}{}:
+			default:
+			}
+		}
 		g.err, g.good = nil, time.Now()
 		if g.shut {
 			g.shut = false

@@ -290,3 +290,35 @@ func TestAPartOfTheStoreThatIsDownStopsOnlyItsSessions(t *testing.T) {
 		store.set(false)
 	})
 }
+
+// TestAfterAnOutageWhatTheStoreLostIsPutBackUnasked: behind the outage is a failover to a server that knows less. Sessions
+// that nobody uses are looked after too, whole ones and their last records (P11).
+func TestAfterAnOutageWhatTheStoreLostIsPutBackUnasked(t *testing.T) {
+	for _, left := range []int{0, 2} { // records that the store still has
+		synctest.Test(t, func(t *testing.T) {
+			inner := newRewound()
+			store := sessiontest.NewFaulty(inner)
+			w := newWorld(t, store)
+			w.truth = inner
+			r := w.replica(w.config(), "", 0, "")
+			defer r.stop()
+			for range 2 {
+				if _, err := start(t, r, "hello").Wait(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want := inner.records(t)
+			store.Always(sessiontest.Fail(errors.New("down")))
+			time.Sleep(3 * time.Second)
+			inner.rewind(t, left)
+			store.Always(sessiontest.Pass())
+			time.Sleep(3 * time.Second)
+			if got := inner.records(t); len(got) != len(want) || got[len(got)-1].ID != want[len(want)-1].ID {
+				t.Errorf("with %d records left: %d records after the outage, want %d", left, len(got), len(want))
+			}
+			if h := r.Health(); h.Rollbacks != 1 || h.Reappended != int64(len(want)-left) {
+				t.Errorf("with %d records left: %d rollbacks, %d records put back", left, h.Rollbacks, h.Reappended)
+			}
+		})
+	}
+}

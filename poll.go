@@ -16,6 +16,8 @@ const (
 	pollFirst = 100 * time.Millisecond // after something changed, or someone began to follow
 	pollMax   = time.Second            // when nothing changes
 	pollPage  = 100                    // heads per request
+
+	recheckEvery = time.Second
 )
 
 type following struct {
@@ -62,6 +64,8 @@ func (k *Kernel) polls() {
 		select {
 		case <-k.follow.poke:
 			k.pollWhileFollowed()
+		case <-k.store.back:
+			k.recheck()
 		case <-k.ctx.Done():
 		}
 	}
@@ -81,6 +85,9 @@ func (k *Kernel) pollWhileFollowed() {
 		case <-t.C:
 		case <-hints:
 			t.Stop()
+		case <-k.store.back:
+			t.Stop()
+			k.recheck()
 		case <-ctx.Done():
 			t.Stop()
 			return
@@ -136,6 +143,37 @@ func (k *Kernel) poll(list []*journal) (moved bool) {
 		}
 	}
 	return moved
+}
+
+// recheck compares everything that this replica has in memory with the store. It is called when the store answers again
+// after it did not: another server may stand in its place, which knows less (see rollback.go). Trouble that comes again
+// within a second is looked into then.
+func (k *Kernel) recheck() {
+	if wait := recheckEvery - time.Since(k.rechecked); wait > 0 {
+		time.AfterFunc(wait, func() {
+			select {
+			case k.store.back <- struct{}{}:
+			default:
+			}
+		})
+		return
+	}
+	k.rechecked = time.Now()
+	var list []*journal
+	k.mu.Lock()
+	for _, j := range k.sessions {
+		j.mu.Lock()
+		if j.s != nil && j.s.At.Len > 0 {
+			j.pins++
+			list = append(list, j)
+		}
+		j.mu.Unlock()
+	}
+	k.mu.Unlock()
+	k.poll(list)
+	for _, j := range list {
+		j.unpin()
+	}
 }
 
 // behind reports whether the store's head is not the fold's.

@@ -273,14 +273,14 @@ func (x *failover) redeem(p *promise) {
 	i, err := x.look(p.turn)
 	saw := !p.by.gone.Load() && p.by.Health().Rollbacks > 0 // who told it knows that the store went back
 	switch {
+	case fault.KindOf(err) == fault.LostByStore && x.empty(p.session): // who asks for it is told; nothing else of it is left
+		x.lost++
+		x.whole++
 	case fault.KindOf(err) == fault.LostByStore:
 		x.lost++
 		if !saw && !p.by.gone.Load() {
 			x.t.Errorf("turn %s is lost, and the member that accepted it has seen no rollback", p.turn)
 		}
-	case fault.KindOf(err) == fault.NotFound && x.empty(p.session): // nothing tells it from an id that was never used
-		x.lost++
-		x.whole++
 	case err != nil:
 		x.t.Errorf("turn %s: %v (kind %s)", p.turn, err, fault.KindOf(err))
 	case !p.answered:
