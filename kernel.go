@@ -193,7 +193,7 @@ func (c *Config) complete(d session.Durability) error {
 	if !c.AcceptLoss && !d.KeepsAcknowledged() {
 		if risky := c.risky(d); len(risky) > 0 {
 			problems = append(problems, risky...)
-			try = "session.type: sqlite, or session.accept_loss: true (Config.AcceptLoss) if a second call does no harm"
+			try = "session.type: sqlite, postgres or dynamodb, or session.accept_loss: true (Config.AcceptLoss) if a second call does no harm"
 		}
 	}
 	if len(problems) > 0 {

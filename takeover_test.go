@@ -80,10 +80,9 @@ type claimed struct {
 // them within the lease and a second as far as they have room, oldest first, none more than its limit, without running for
 // the same ones; the rest follows as turns end (P8, P10).
 func TestSurvivorsTakeTwoThousandTurnsOldestFirstWithinTheirLimits(t *testing.T) {
-	const turns, lease = 2000, 5 * time.Second
-	for _, room := range []int{1000, 100} {
-		t.Run(fmt.Sprint("room for ", room), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { takeover(t, turns, room, lease) })
+	for _, c := range []struct{ turns, room int }{{2000, 1000}, {600, 100}} {
+		t.Run(fmt.Sprintf("%d turns, room for %d", c.turns, c.room), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { takeover(t, c.turns, c.room, 5*time.Second) })
 		})
 	}
 }
