@@ -235,3 +235,37 @@ func TestATurnWhoseWholeSessionIsGoneIsCalledLost(t *testing.T) {
 		}
 	})
 }
+
+// TestSilenceCountsOnlyWhileSomebodyIsHeard: the rule by itself, because in a fleet it takes bad luck to need it.
+func TestSilenceCountsOnlyWhileSomebodyIsHeard(t *testing.T) {
+	const ttl = 10 * time.Second
+	second := func(n int) time.Duration { return time.Duration(n) * time.Second }
+	var p peers
+	for n := 100; n <= 121; n += 3 {
+		p.heard(second(n), ttl)
+	}
+	quiet := sighting{since: second(112)}
+	for _, c := range []struct {
+		what         string
+		heard, at    int // heard 0: nobody is heard then
+		silentFor    int
+		sinceItSpoke int
+	}{
+		{"while this replica's beats come through", 121, 122, 10, 10},
+		{"when they did not for half a lease", 0, 128, 0, 16},
+		{"in the middle of an outage", 0, 150, 0, 38},
+		{"when the store is back", 160, 161, 1, 49},
+		{"a little later", 163, 164, 4, 52},
+		{"a lease after the store was back", 169, 170, 10, 58},
+	} {
+		if c.heard > 0 {
+			p.heard(second(c.heard), ttl)
+		}
+		if got := p.silent(quiet, second(c.at), ttl); got != second(c.silentFor) {
+			t.Errorf("%s: silent for %s, want %ds of the %ds since it spoke", c.what, got, c.silentFor, c.sinceItSpoke)
+		}
+		if c.at == 164 {
+			p.heard(second(166), ttl)
+		}
+	}
+}
