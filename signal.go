@@ -42,7 +42,7 @@ func (j *journal) lookup(s *session.Session, id session.TurnID) (*session.Turn, 
 	switch {
 	case s.Erased || j.tomb != nil || id.Life < s.At.Life:
 		return nil, fault.New(fault.Gone, "", "the turn's session was erased")
-	case s.At.Life == 0 && strings.HasPrefix(id.Session, statelessPrefix):
+	case s.At.Life == 0 && isStateless(id.Session):
 		return nil, fault.New(fault.NotFound, "", "turn %s was answered while the store did not answer, and was not kept", id)
 	case id.Life == s.At.Life && id.Ref.Seq <= s.Cleared:
 		return nil, fault.New(fault.Gone, "", "the turn's session expired and was cleared")
@@ -104,8 +104,8 @@ func ended(t *session.Turn) error {
 // Cancel ends a turn. One that runs is told to stop and ends soon; one that waits or is queued ends at once. Cancelling
 // a cancelled turn is not an error.
 func (k *Kernel) Cancel(ctx context.Context, ref TurnRef) (*Handle, error) {
-	if other := k.keeper(ref.ID); other != k {
-		return other.Cancel(ctx, ref)
+	if session, _, _ := strings.Cut(ref.ID, "~"); k.keeper(session) != k {
+		return k.scratch.Cancel(ctx, ref)
 	}
 	return k.tell(ctx, ref, func(s *session.Session, t *session.Turn, d *draft) ([]session.Event, error) {
 		switch {

@@ -39,6 +39,9 @@ func (k *Kernel) Start(ctx context.Context, req Request) (*Handle, error) {
 	if err != nil {
 		return nil, err
 	}
+	if isStateless(req.Session) && k.scratch != nil {
+		req.Session = "" // nothing of it was kept
+	}
 	h, err := k.startKept(ctx, req, agent)
 	if h == nil && k.scratch != nil && agent.OnStoreOutage == Stateless && k.store.isShut() && fault.KindOf(err) == fault.Unavailable {
 		return k.startStateless(ctx, req)

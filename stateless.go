@@ -88,9 +88,17 @@ func (k *Kernel) startStateless(ctx context.Context, req Request) (*Handle, erro
 	return h, err
 }
 
+// isStateless reports whether a session's id is one that a stateless turn was given. No kept session has one: who goes on
+// with such a conversation begins a new one.
+func isStateless(id string) bool {
+	rest, ok := strings.CutPrefix(id, statelessPrefix)
+	raw, err := hex.DecodeString(rest)
+	return ok && err == nil && len(raw) == 10
+}
+
 // keeper is the kernel that knows a session: the second one for stateless turns of this replica.
 func (k *Kernel) keeper(id string) *Kernel {
-	if k.scratch != nil && strings.HasPrefix(id, statelessPrefix) {
+	if k.scratch != nil && isStateless(id) {
 		return k.scratch
 	}
 	return k
@@ -98,4 +106,4 @@ func (k *Kernel) keeper(id string) *Kernel {
 
 // Stateless reports that the turn is answered without the store: it has no history, is not kept, and is known to this
 // replica only.
-func (h *Handle) Stateless() bool { return strings.HasPrefix(h.key.ID, statelessPrefix) }
+func (h *Handle) Stateless() bool { return isStateless(h.key.ID) }

@@ -70,6 +70,42 @@ func TestAnAgentMayAnswerWithoutItsStoreAndSaysSo(t *testing.T) {
 	})
 }
 
+// TestWhoGoesOnAfterAStatelessAnswerBeginsAKeptConversation: its turns are found by their ids like all others.
+func TestWhoGoesOnAfterAStatelessAnswerBeginsAKeptConversation(t *testing.T) {
+	change := func(c *Config) {
+		c.Scratch = memory.New()
+		c.Agents[0].OnStoreOutage = Stateless
+	}
+	fleet(t, 1, change, func(t *testing.T, w *world, store *sessiontest.Faulty, all []*replica) {
+		r := all[0]
+		store.Always(sessiontest.Fail(errors.New("down")))
+		time.Sleep(3 * time.Second)
+		h, err := r.Start(t.Context(), Request{Prompt: "hello"})
+		if err != nil || !h.Stateless() {
+			t.Fatalf("without the store: %v, %v", h, err)
+		}
+		if _, err := r.Cancel(t.Context(), TurnRef{ID: h.ID()}); err != nil && fault.KindOf(err) != fault.Conflict {
+			t.Errorf("cancelled: %v", err)
+		}
+		store.Always(sessiontest.Pass())
+		time.Sleep(3 * time.Second)
+		kept, err := r.Start(t.Context(), Request{Session: h.Session(), Prompt: "hello"})
+		if err != nil || kept.Stateless() || kept.Session() == h.Session() {
+			t.Fatalf("with the store back: %v, %v", kept, err)
+		}
+		if _, err := kept.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		again, err := r.Turn("", kept.ID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i, err := again.Info(t.Context()); err != nil || i.State != session.Completed {
+			t.Errorf("looked at by its id: %+v, %v", i, err)
+		}
+	})
+}
+
 func TestAnAgentWithoutAStoreNeedsAScratchStore(t *testing.T) {
 	w := newWorld(t, memory.New())
 	cfg := w.config()
